@@ -1,0 +1,1 @@
+"""The retailer's back office for Just Walk Out stores. Imports neither Airflow nor Flask."""

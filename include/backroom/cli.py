@@ -1,0 +1,59 @@
+"""The command line. Each room brings its own commands; this file only gathers them.
+
+Exit codes: 0 done; 1 done, and what was found needs a person (breaks, failed checks); 2 could not be done, and one
+line on standard error says why.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+from rich.console import Console
+
+from backroom.errors import BackroomError
+
+COMMANDS = {
+    "db": "backroom.db.commands",
+    "stores": "backroom.stores.commands",
+    "shoppers": "backroom.shoppers.commands",
+    "prices": "backroom.purchases.commands",
+    "catalog": "backroom.catalog.commands",
+    "feeds": "backroom.feeds.commands",
+    "charges": "backroom.charges.commands",
+    "debts": "backroom.debts.commands",
+    "ledger": "backroom.ledger.commands",
+    "review": "backroom.reviews.commands",
+    "quality": "backroom.quality.commands",
+    "reconcile": "backroom.reconciliation.commands",
+    "sandbox": "backroom.amazon.sandbox_commands",
+}
+
+
+def build_app(names: list[str]) -> typer.Typer:
+    """The command line with the named groups loaded (all of them for help)."""
+    app = typer.Typer(name="backroom", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def _root() -> None:
+        """The back office of Just Walk Out stores."""
+
+    for name in names:
+        app.add_typer(import_module(COMMANDS[name]).app, name=name)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: loads only the group that is asked for, and turns a user's mistake into one line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    asked = next((argument for argument in arguments if not argument.startswith("-")), "")
+    try:
+        build_app([asked] if asked in COMMANDS else list(COMMANDS))(arguments)
+    except BackroomError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {error}", markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Everything that can be configured, from the environment (`BACKROOM_…`). Listed in docs/settings.md.
+
+A secret comes from the environment only. A wrong value ends the program with one line that names it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backroom.errors import ConfigurationError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """One object for the whole back office; each app reads the part that it needs."""
+
+    model_config = SettingsConfigDict(env_prefix="BACKROOM_", extra="ignore", frozen=True)
+
+    env: Literal["development", "production"] = Field(
+        "development", description="production forbids unauthenticated modes and test hosts' defaults"
+    )
+    home: Path = Field(CHECKOUT / ".backroom", description="where local state lives: embedded database, reports, logs")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
+
+    # --- database
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://… of this process's own role; unset: the embedded server that `make up` started",
+    )
+    db_pool_size: int = Field(8, ge=1, le=100, description="connections kept per process")
+    db_port: int = Field(8432, ge=1, le=65535, description="port of the embedded PostgreSQL")
+
+    # --- addresses (all on 127.0.0.1 when run by `make up`)
+    connector_port: int = Field(8000, ge=1, le=65535, description="the connector that Amazon calls")
+    portal_port: int = Field(8001, ge=1, le=65535, description="the shopper portal")
+    console_port: int = Field(8002, ge=1, le=65535, description="the staff console")
+    sandbox_port: int = Field(8010, ge=1, le=65535, description="Amazon's side, played by the sandbox")
+    aws_port: int = Field(8011, ge=1, le=65535, description="the AWS stand-in")
+    airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's UI and REST API")
+
+    # --- the connector
+    connector_auth: Literal["gateway", "sigv4", "off"] = Field(
+        "sigv4", description="who may call: gateway (API Gateway has checked IAM), sigv4 (checked here), off"
+    )
+    connector_gateway_secret: SecretStr | None = Field(
+        None, description="the secret that API Gateway adds to each call (`gateway` mode)"
+    )
+    connector_identity_arns: list[str] = Field(
+        default_factory=list, description="ARNs of Amazon's Identity Gateway roles (`gateway` mode), as a JSON list"
+    )
+    connector_ordering_arns: list[str] = Field(
+        default_factory=list, description="ARNs of Amazon's Ordering Gateway roles (`gateway` mode), as a JSON list"
+    )
+    connector_access_key_id: str = Field("AKIDBACKROOMSANDBOX", description="the caller's access key id (`sigv4` mode)")
+    connector_secret_access_key: SecretStr | None = Field(
+        None, description="the caller's secret key (`sigv4` mode); `make up` makes one"
+    )
+    connector_clock_skew_seconds: int = Field(
+        300, ge=1, le=3600, description="how far a signature's time may be from ours"
+    )
+    connector_max_body_bytes: int = Field(2_000_000, ge=1_000, description="larger bodies are answered 413")
+    scan_code_prefix: str = Field(
+        "IMAG", pattern="^[A-Z0-9]{4}$", description="the retailer's four characters in a scan key code"
+    )
+    scan_code_freshness_seconds: int = Field(60, ge=30, le=90, description="how old a scan key code may be at the gate")
+    auth_event_locations: list[str] = Field(
+        default_factory=lambda: ["ENTRY", "MANUAL_IN_STORE", "EXIT"],
+        description="values of authEvent.location that are accepted, as a JSON list",
+    )
+    key_channels: list[str] = Field(
+        default_factory=lambda: ["OPTICAL", "RADIO", "NFC", "CAMERA"],
+        description="values of keyChannel that are accepted, as a JSON list",
+    )
+
+    # --- Amazon's APIs (outbound)
+    amazon_payments_url: str = Field("http://127.0.0.1:8010", description="base URL of the payment service")
+    amazon_catalog_url: str = Field("http://127.0.0.1:8010", description="base URL of the catalog API")
+    amazon_region: str = Field("us-east-1", description="region that calls are signed for")
+    amazon_real_money: bool = Field(
+        False, description="true allows a payment host without `.test`: calls there move real money"
+    )
+    amazon_access_key_id: str | None = Field(None, description="key id for Amazon's APIs; unset: boto3's own chain")
+    amazon_secret_access_key: SecretStr | None = Field(None, description="secret key for Amazon's APIs")
+    amazon_session_token: SecretStr | None = Field(None, description="session token of temporary credentials")
+    amazon_timeout_seconds: float = Field(10.0, gt=0, le=60, description="read time-out of a call; then it is unknown")
+    catalog_requests_per_second: int = Field(
+        10, ge=1, le=10, description="all catalog calls together, across all workers"
+    )
+    catalog_batch_items: int = Field(10_000, ge=1, le=10_000, description="items in one upload request")
+    sandbox_auth: Literal["sigv4", "off"] = Field("sigv4", description="whether the sandbox checks signatures")
+
+    # --- AWS
+    aws_endpoint_url: str | None = Field(None, description="endpoint of the AWS stand-in; unset: AWS itself")
+    aws_region: str = Field("us-east-1", description="region of our buckets and queues")
+    feeds_bucket: str = Field("backroom-feeds", description="our bucket: byte-for-byte copies of Amazon's files")
+    intraday_queue: str = Field("backroom-intraday", description="SQS queue that announces intra-day files")
+    events_queue: str = Field("backroom-events", description="SQS queue that EventBridge fills")
+    catalog_queue: str = Field("backroom-catalog", description="SQS queue of catalog results")
+    intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
+
+    # --- business rules
+    catalog_source: str = Field(
+        "", description="folder with one <store id>.csv or .parquet per store; unset: `world/catalog` in the home"
+    )
+    token_life_hours: int = Field(46, ge=1, description="life of a payment token from the trip's start")
+    capture_evidence_hours: int = Field(
+        3, ge=1, description="how long an initiated or unknown capture may lack evidence before a person is asked"
+    )
+    charge_max_attempts: int = Field(3, ge=1, le=9, description="card tries per trip before its decline is a debt")
+    charge_concurrency: int = Field(8, ge=1, le=64, description="trips charged at once by one task")
+    charge_lease_seconds: int = Field(120, ge=30, description="lease on a trip; longer than every time-out inside it")
+    day_complete_margin_minutes: int = Field(
+        60, ge=0, description="windows after a business day's end that its files must cover"
+    )
+
+    @model_validator(mode="after")
+    def _safe(self) -> Settings:
+        if self.connector_auth == "off" and self.env != "development":
+            raise ValueError("BACKROOM_CONNECTOR_AUTH=off is for BACKROOM_ENV=development only; use gateway or sigv4")
+        if self.connector_auth == "gateway" and self.connector_gateway_secret is None:
+            raise ValueError("BACKROOM_CONNECTOR_AUTH=gateway needs BACKROOM_CONNECTOR_GATEWAY_SECRET")
+        return self
+
+    @property
+    def catalog_source_folder(self) -> Path:
+        """Where the nightly catalog files lie."""
+        return Path(self.catalog_source) if self.catalog_source else self.home / "world" / "catalog"
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where reports and Data Docs are written."""
+        return self.home / "reports"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once. Raises ConfigurationError, one line per wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with which setting, without showing the value of a secret."""
+    parts = []
+    for item in error.errors():
+        name = "BACKROOM_" + "_".join(str(part) for part in item["loc"]).upper() if item["loc"] else "settings"
+        shown = "" if "SECRET" in name or "URL" in name or not item["loc"] else f" (it is {item['input']!r})"
+        parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')}{shown}")
+    return "; ".join(parts)

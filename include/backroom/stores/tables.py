@@ -1,0 +1,28 @@
+"""The stores that the retailer runs and how each works."""
+
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, Table, Text, func
+
+from backroom.db.metadata import Amount, Identifier, Instant, metadata
+
+store = Table(
+    "store",
+    metadata,
+    Column("store_id", Identifier, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("merchant", Text, nullable=False, comment="first folder of the intra-day files' keys"),
+    Column("time_zone", Text, nullable=False, comment="IANA name; the business day is this zone's"),
+    Column("currency", Text, nullable=False, comment="ISO 4217"),
+    Column("tax_jurisdiction", Text, nullable=False),
+    Column("risk_strategy", Text, nullable=False),
+    Column("after_decline", Text, nullable=False, server_default="none"),
+    Column("preauthorization_amount", Amount, nullable=False, comment="held at the gate; set in Amazon's portal"),
+    Column("feeds", ARRAY(Text), nullable=False, comment="FILES, EVENTS or both"),
+    Column("active", Boolean, nullable=False, server_default="true"),
+    Column("test", Boolean, nullable=False, server_default="false", comment="a test store stays out of the books"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "risk_strategy in ('AMAZON_MANAGED','AMAZON_RECOMMENDATION','RETAILER_MANAGED','NONE')", name="risk_strategy"
+    ),
+    CheckConstraint("after_decline in ('none','capture_preauth_once')", name="after_decline"),
+    CheckConstraint("feeds <@ ARRAY['FILES','EVENTS'] and cardinality(feeds) > 0", name="feeds"),
+)

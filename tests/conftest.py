@@ -1,0 +1,74 @@
+"""What every test may ask for: one embedded PostgreSQL per worker, a fresh database per module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from backroom.db import engine as database_engine
+from backroom.db import migrate
+from backroom.db.embedded import EmbeddedPostgres, free_port
+from backroom.settings import settings
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """This worker's server, with a migrated template database."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port(), durable=False)
+    server.start()
+    admin = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("create database backroom_template")
+    template = create_engine(server.url("backroom_template"))
+    migrate.upgrade(template)
+    template.dispose()
+    admin.dispose()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def module_patch() -> Iterator[pytest.MonkeyPatch]:
+    """monkeypatch for module-scoped fixtures."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, module_patch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty BACKROOM_HOME."""
+    folder = tmp_path_factory.mktemp("home")
+    module_patch.setenv("BACKROOM_HOME", str(folder))
+    settings.cache_clear()
+    yield folder
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, home: Path, module_patch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A fresh, migrated database, which this process's `engine()` and its children use too (as superuser)."""
+    name = f"backroom_{next(_numbers)}"
+    admin = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template backroom_template")
+    url = postgres.url(name)
+    module_patch.setenv("BACKROOM_DATABASE_URL", url.render_as_string(hide_password=False))
+    forget_configuration()
+    yield database_engine.engine()
+    database_engine.engine().dispose()
+    forget_configuration()
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    admin.dispose()
+
+
+def forget_configuration() -> None:
+    """Settings and engine are read again at the next use."""
+    settings.cache_clear()
+    database_engine.engine.cache_clear()
