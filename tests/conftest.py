@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +16,32 @@ from backroom.db import migrate
 from backroom.db.embedded import EmbeddedPostgres, free_port
 from backroom.settings import settings
 
+pytest_plugins = ["tests.airflow_fixtures", "tests.sandbox_fixtures"]
+
 _numbers = itertools.count(1)
+
+# Airflow reads its configuration when it is first imported, so this worker's server is settled on before that.
+PORT = free_port()
+PASSWORD = "tests"
+CHECKOUT = Path(__file__).resolve().parents[1]
+os.environ.update(
+    {
+        "AIRFLOW_HOME": tempfile.mkdtemp(prefix="backroom-airflow-"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{PORT}/airflow",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """This worker's server, with a migrated template database."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port(), durable=False)
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), PORT, durable=False, password=PASSWORD)
     server.start()
     admin = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:

@@ -27,11 +27,12 @@ SUPERUSER = "postgres"
 class EmbeddedPostgres:
     """One server over one data folder, owned by the process that started it."""
 
-    def __init__(self, folder: Path, port: int, *, durable: bool = True) -> None:
-        """`durable=False` switches fsync off: for tests, whose data nobody misses."""
+    def __init__(self, folder: Path, port: int, *, durable: bool = True, password: str | None = None) -> None:
+        """`durable=False` switches fsync off: for tests, whose data nobody misses. A password is made if not given."""
         self.folder = folder
         self.port = port
         self.durable = durable
+        self._new_password = password or secrets.token_urlsafe(24)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -90,7 +91,7 @@ class EmbeddedPostgres:
         self.data.mkdir(mode=0o700)
         password_file = self.folder / "password"
         password_file.touch(mode=0o600)
-        password_file.write_text(secrets.token_urlsafe(24))
+        password_file.write_text(self._new_password)
         if os.geteuid() == 0:
             os.chown(self.data, pwd.getpwnam("nobody").pw_uid, -1)
         made = subprocess.run(

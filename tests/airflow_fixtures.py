@@ -1,0 +1,49 @@
+"""Airflow for tests: a real metadata database, made once per worker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine
+
+from backroom.db.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def airflow_home(postgres: EmbeddedPostgres) -> Iterator[None]:
+    """Airflow's metadata database on this worker's server, migrated, with the pools that our DAGs name."""
+    admin = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("create database airflow")
+    admin.dispose()
+    for command in (["db", "migrate"], ["pools", "import", str(CHECKOUT / "deploy" / "airflow" / "pools.json")]):
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    yield
+    from airflow import settings as airflow_settings
+
+    airflow_settings.dispose_orm()
+
+
+@pytest.fixture(scope="session")
+def dag_bag(airflow_home: None) -> DagBag:
+    """Every DAG of the project, known to the metadata database."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(dag_folder=str(CHECKOUT / "dags"))
+    sync_bag_to_db(bag, "dags-folder", None)
+    return bag
