@@ -271,12 +271,13 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("ours", sa.Text(), nullable=True),
         sa.Column("theirs", sa.Text(), nullable=True),
-        sa.Column("difference", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.Column("difference", sa.Numeric(precision=14, scale=4), nullable=True, comment="theirs - ours, in money"),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("explanation", sa.Text(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True, comment="later data closed it by itself"),
+        sa.Column("times_opened", sa.Integer(), server_default="1", nullable=False, comment="above 1: it came back"),
         sa.PrimaryKeyConstraint("break_id", name=op.f("pk_reconciliation_break")),
         sa.UniqueConstraint(
             "store_id",
@@ -287,7 +288,13 @@ def upgrade() -> None:
             name=op.f("uq_reconciliation_break_store_id_business_date_shopping_trip_id_line_number_kind"),
         ),
     )
-    op.create_index("ix_reconciliation_break_open", "reconciliation_break", ["closed_at"], unique=False)
+    op.create_index(
+        "ix_reconciliation_break_open",
+        "reconciliation_break",
+        ["store_id", "business_date"],
+        unique=False,
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
     op.create_table(
         "reconciliation_run",
         sa.Column("run_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -298,7 +305,7 @@ def upgrade() -> None:
         sa.Column("complete", sa.Boolean(), nullable=False, comment="were the day's files all in?"),
         sa.Column("trips", sa.Integer(), nullable=False),
         sa.Column("matched", sa.Integer(), nullable=False),
-        sa.Column("expected", sa.Integer(), nullable=False, comment="one side only, not yet late"),
+        sa.Column("expected", sa.Integer(), nullable=False, comment="one side only, or not settled, and not yet late"),
         sa.Column("breaks_open", sa.Integer(), nullable=False),
         sa.Column("figures", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the report's totals"),
         sa.Column("html_path", sa.Text(), nullable=True),
@@ -307,20 +314,6 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "store_id", "business_date", "revision", name=op.f("uq_reconciliation_run_store_id_business_date_revision")
         ),
-    )
-    op.create_table(
-        "reconciliation_trip",
-        sa.Column("store_id", sa.String(length=255), nullable=False),
-        sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("shopping_trip_id", sa.String(length=255), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False, comment="MATCHED, EXPECTED, BREAK"),
-        sa.Column("purchase_total", sa.Numeric(precision=14, scale=4), nullable=True),
-        sa.Column("charge_state", sa.Text(), nullable=True),
-        sa.Column("charge_captured", sa.Numeric(precision=14, scale=4), nullable=True),
-        sa.Column("order_total", sa.Numeric(precision=14, scale=4), nullable=True),
-        sa.Column("order_captured", sa.Numeric(precision=14, scale=4), nullable=True),
-        sa.Column("ledger_captured", sa.Numeric(precision=14, scale=4), nullable=True),
-        sa.PrimaryKeyConstraint("store_id", "business_date", "shopping_trip_id", name=op.f("pk_reconciliation_trip")),
     )
     op.create_table(
         "refused_cart",
@@ -687,6 +680,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_recognition_key_shopper_id"), "recognition_key", ["shopper_id"], unique=False)
     op.create_table(
+        "reconciliation_trip",
+        sa.Column("store_id", sa.String(length=255), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("shopping_trip_id", sa.String(length=255), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False, comment="the newest judge"),
+        sa.Column("outcome", sa.Text(), nullable=False, comment="MATCHED, EXPECTED, BREAK"),
+        sa.Column(
+            "note", sa.Text(), server_default="", nullable=False, comment="what it waits for, or what is worth knowing"
+        ),
+        sa.Column("entry_method", sa.Text(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("purchase_total", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.Column("charge_state", sa.Text(), nullable=True),
+        sa.Column("charge_captured", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.Column("order_total", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.Column("order_captured", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.Column("ledger_captured", sa.Numeric(precision=14, scale=4), nullable=True),
+        sa.CheckConstraint("outcome in ('MATCHED','EXPECTED','BREAK')", name=op.f("ck_reconciliation_trip_outcome")),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["reconciliation_run.run_id"], name=op.f("fk_reconciliation_trip_run_id_reconciliation_run")
+        ),
+        sa.PrimaryKeyConstraint("store_id", "business_date", "shopping_trip_id", name=op.f("pk_reconciliation_trip")),
+    )
+    op.create_index("ix_reconciliation_trip_run", "reconciliation_trip", ["run_id"], unique=False)
+    op.create_table(
         "catalog_accepted",
         sa.Column("store_id", sa.String(length=255), nullable=False),
         sa.Column("item_sku", sa.String(length=255), nullable=False),
@@ -843,6 +861,8 @@ def downgrade() -> None:
     op.drop_index("ix_catalog_batch_item_sku", table_name="catalog_batch_item")
     op.drop_table("catalog_batch_item")
     op.drop_table("catalog_accepted")
+    op.drop_index("ix_reconciliation_trip_run", table_name="reconciliation_trip")
+    op.drop_table("reconciliation_trip")
     op.drop_index(op.f("ix_recognition_key_shopper_id"), table_name="recognition_key")
     op.drop_table("recognition_key")
     op.drop_index("ix_purchase_store_day", table_name="purchase")
@@ -870,9 +890,10 @@ def downgrade() -> None:
     op.drop_index("uq_review_case_open", table_name="review_case", postgresql_where=sa.text("decision is null"))
     op.drop_table("review_case")
     op.drop_table("refused_cart")
-    op.drop_table("reconciliation_trip")
     op.drop_table("reconciliation_run")
-    op.drop_index("ix_reconciliation_break_open", table_name="reconciliation_break")
+    op.drop_index(
+        "ix_reconciliation_break_open", table_name="reconciliation_break", postgresql_where=sa.text("closed_at IS NULL")
+    )
     op.drop_table("reconciliation_break")
     op.drop_index(op.f("ix_quality_result_run"), table_name="quality_result")
     op.drop_table("quality_result")
