@@ -59,13 +59,13 @@ def open_case(
     ).scalar_one_or_none()
 
 
-def decide(connection: Connection, case_id: int, decision: str, by: str, reason: str, now: datetime) -> None:
+def decide(connection: Connection, case_id: int, decision: str, *, by: str, reason: str, now: datetime) -> None:
     """Records the decision and its audit entry. Raises CaseError where it is not this decision that counts."""
     case = get_case(connection, case_id)
     offered = [choice["choice"] for choice in case["choices"]]
     if decision not in offered:
         raise CaseError(f"case {case_id} offers {', '.join(offered)}; {decision!r} is not among them")
-    _close(connection, case, decision, by, reason, now)
+    _close(connection, case, decision, by=by, reason=reason, now=now)
 
 
 def settle(connection: Connection, *, kind: str, subject: str, by: str, reason: str, now: datetime) -> int | None:
@@ -81,7 +81,7 @@ def settle(connection: Connection, *, kind: str, subject: str, by: str, reason: 
     )
     if case is None:
         return None
-    _close(connection, case, "SETTLED", by, reason, now)
+    _close(connection, case, "SETTLED", by=by, reason=reason, now=now)
     return int(case["case_id"])
 
 
@@ -102,7 +102,7 @@ def open_cases(connection: Connection, *, store_id: str | None = None) -> Sequen
     return connection.execute(query.order_by(*order)).mappings().all()
 
 
-def _close(connection: Connection, case: RowMapping, decision: str, by: str, reason: str, now: datetime) -> None:
+def _close(connection: Connection, case: RowMapping, decision: str, *, by: str, reason: str, now: datetime) -> None:
     closed = connection.execute(
         update(review_case)
         .where(review_case.c.case_id == case["case_id"], review_case.c.decision.is_(None))
