@@ -1,0 +1,163 @@
+"""Who may enter: shoppers, their flags, and the recognition keys by which the gate knows them.
+
+Keys are kept as SHA-256 hashes only. A flag is never lifted by loading a file, only by a person with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backroom.audit import trail
+from backroom.errors import BackroomError, SourceFileError
+from backroom.shoppers.tables import recognition_key, shopper
+from backroom.source_files import Identifier, SourceRow, read_json_list
+
+ShopperType = Literal["SHOPPER", "ASSOCIATE", "CASH_SHOPPER"]
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """A shopper as the gate sees them; `keys` counts the live recognition keys, by kind."""
+
+    shopper_id: str
+    type: str
+    active: bool
+    flagged: bool
+    flag_reason: str | None
+    keys: dict[str, int]
+
+
+def key_hash(key: bytes) -> str:
+    """How a recognition key is kept: SHA-256 of the decoded key, in hex."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def load_shoppers(connection: Connection, path: Path) -> int:
+    """Adds or updates the shoppers of a shoppers.json with their keys. Raises SourceFileError.
+
+    Keys that the file does not name stay; a flag that it does not set stays.
+    """
+    entries = read_json_list(path, _Entry)
+    owners: dict[str, str] = {}
+    for number, entry in enumerate(entries, 1):
+        for hashed, _ in entry.hashed():
+            if owners.setdefault(hashed, entry.shopper_id) != entry.shopper_id:
+                raise SourceFileError(
+                    f"{path}: entry {number}: a key of {entry.shopper_id!r} is also one of {owners[hashed]!r}"
+                )
+    if len({entry.shopper_id for entry in entries}) != len(entries):
+        raise SourceFileError(f"{path}: a shopper is in it twice; join the entries")
+    try:
+        for start in range(0, len(entries), 1000):
+            _store_entries(connection, entries[start : start + 1000])
+    except BackroomError as error:
+        raise SourceFileError(f"{path}: {error}") from error
+    return len(entries)
+
+
+def register(
+    connection: Connection, shopper_id: str, shopper_type: str, *, keys: Iterable[str] = (), tokens: Iterable[str] = ()
+) -> None:
+    """Adds a shopper, or further keys to one. Raises BackroomError where a key is another's or malformed."""
+    try:
+        entry = _Entry.model_validate(
+            {"shopper_id": shopper_id, "type": shopper_type, "keys": list(keys), "tokens": list(tokens)}
+        )
+    except ValueError as error:
+        raise BackroomError(
+            f"shopper {shopper_id!r} can't be registered: the type is SHOPPER, ASSOCIATE or CASH_SHOPPER, "
+            "a key has 1 to 750 characters, a token 21 lower-case hex digits"
+        ) from error
+    _store_entries(connection, [entry])
+
+
+def set_flag(connection: Connection, shopper_id: str, *, flagged: bool, reason: str, actor: str, now: datetime) -> None:
+    """Flags a shopper (the gate refuses them from now on) or lifts the flag; both are audited."""
+    changed = connection.execute(
+        update(shopper)
+        .where(shopper.c.shopper_id == shopper_id)
+        .values(flagged=flagged, flag_reason=reason if flagged else None)
+    )
+    if changed.rowcount == 0:
+        raise _unknown(shopper_id)
+    trail.record(
+        connection,
+        at=now,
+        actor=actor,
+        action="shopper.flag" if flagged else "shopper.unflag",
+        subject=shopper_id,
+        reason=reason,
+    )
+
+
+def get_shopper(connection: Connection, shopper_id: str) -> Shopper:
+    """One shopper. Raises BackroomError where there is none with that id."""
+    row = connection.execute(select(shopper).where(shopper.c.shopper_id == shopper_id)).one_or_none()
+    if row is None:
+        raise _unknown(shopper_id)
+    counts = connection.execute(
+        select(recognition_key.c.kind, func.count())
+        .where(recognition_key.c.shopper_id == shopper_id, ~recognition_key.c.revoked)
+        .group_by(recognition_key.c.kind)
+        .order_by(recognition_key.c.kind)
+    )
+    return Shopper(
+        row.shopper_id, row.type, row.active, row.flagged, row.flag_reason, {kind: number for kind, number in counts}
+    )
+
+
+class _Entry(SourceRow):
+    """One entry of shoppers.json."""
+
+    shopper_id: Identifier
+    type: ShopperType
+    flagged: bool = False
+    keys: tuple[Annotated[str, Field(min_length=1, max_length=750)], ...] = Field((), strict=False)  # 1000 in Base64
+    tokens: tuple[Annotated[str, Field(pattern="^[0-9a-f]{21}$")], ...] = Field((), strict=False)
+
+    def hashed(self) -> list[tuple[str, str]]:
+        """(hash, kind) of each key."""
+        return [(key_hash(key.encode("utf-8", "surrogatepass")), "OPAQUE") for key in self.keys] + [
+            (key_hash(token.encode()), "TOKEN") for token in self.tokens
+        ]
+
+
+def _store_entries(connection: Connection, entries: list[_Entry]) -> None:
+    shoppers = insert(shopper).values(
+        [{"shopper_id": entry.shopper_id, "type": entry.type, "flagged": entry.flagged} for entry in entries]
+    )
+    connection.execute(
+        shoppers.on_conflict_do_update(
+            index_elements=["shopper_id"],
+            set_={"type": shoppers.excluded.type, "flagged": or_(shopper.c.flagged, shoppers.excluded.flagged)},
+        )
+    )
+    rows = {
+        hashed: {"key_hash": hashed, "shopper_id": entry.shopper_id, "kind": kind}
+        for entry in entries
+        for hashed, kind in entry.hashed()
+    }
+    if not rows:
+        return
+    connection.execute(insert(recognition_key).values(list(rows.values())).on_conflict_do_nothing())
+    kept = connection.execute(
+        select(recognition_key.c.key_hash, recognition_key.c.shopper_id).where(
+            recognition_key.c.key_hash == func.any(list(rows))
+        )
+    )
+    for hashed, owner in kept:
+        if owner != rows[hashed]["shopper_id"]:
+            raise BackroomError(f"a key of {rows[hashed]['shopper_id']!r} already belongs to {owner!r}")
+
+
+def _unknown(shopper_id: str) -> BackroomError:
+    return BackroomError(f"there is no shopper {shopper_id!r}; register them with `backroom shoppers register`")

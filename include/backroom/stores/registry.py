@@ -1,0 +1,109 @@
+"""The stores: loaded from the retailer's stores.json, read by every other room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from backroom.errors import SourceFileError
+from backroom.money import places
+from backroom.source_files import Amount, Identifier, SourceRow, read_json_list
+from backroom.stores.tables import store
+
+RiskStrategy = Literal["AMAZON_MANAGED", "AMAZON_RECOMMENDATION", "RETAILER_MANAGED", "NONE"]
+RISK_STRATEGIES: tuple[str, ...] = get_args(RiskStrategy)
+
+
+@dataclass(frozen=True)
+class Store:
+    """One store. `time_zone` is an IANA name; `currency` an ISO 4217 code, of `preauthorization_amount` too."""
+
+    store_id: str
+    name: str
+    merchant: str
+    time_zone: str
+    currency: str
+    tax_jurisdiction: str
+    risk_strategy: str
+    after_decline: str
+    preauthorization_amount: Decimal
+    feeds: tuple[str, ...]
+    active: bool
+    test: bool
+
+
+def load_stores(connection: Connection, path: Path) -> int:
+    """Adds or updates the stores of a stores.json; others stay as they are. Raises SourceFileError."""
+    entries = read_json_list(path, _Entry)
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.store_id in seen:
+            raise SourceFileError(f"{path}: the store {entry.store_id!r} is in it twice")
+        seen.add(entry.store_id)
+    if entries:
+        statement = insert(store).values([entry.model_dump() for entry in entries])
+        updates = {name: statement.excluded[name] for name in _Entry.model_fields if name != "store_id"}
+        connection.execute(statement.on_conflict_do_update(index_elements=["store_id"], set_=updates))
+    return len(entries)
+
+
+def all_stores(connection: Connection) -> list[Store]:
+    """Every store, by id."""
+    return [_store(row) for row in connection.execute(select(*_COLUMNS).order_by(store.c.store_id))]
+
+
+def get_store(connection: Connection, store_id: str) -> Store | None:
+    """The store with that id, or None."""
+    row = connection.execute(select(*_COLUMNS).where(store.c.store_id == store_id)).one_or_none()
+    return None if row is None else _store(row)
+
+
+_COLUMNS = [store.c[name] for name in Store.__dataclass_fields__]
+
+
+def _store(row: Row) -> Store:
+    fields = dict(row._mapping)
+    return Store(**{**fields, "feeds": tuple(fields["feeds"])})
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("not an IANA time zone such as America/New_York") from error
+    return name
+
+
+def _known_currency(code: str) -> str:
+    places(code)
+    return code
+
+
+def _each_once(feeds: list[str]) -> list[str]:
+    if len(set(feeds)) != len(feeds):
+        raise ValueError("names a feed twice")
+    return feeds
+
+
+class _Entry(SourceRow):
+    """One entry of stores.json."""
+
+    store_id: Identifier
+    name: Identifier
+    merchant: Identifier
+    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    currency: Annotated[str, AfterValidator(_known_currency)]
+    tax_jurisdiction: Identifier
+    risk_strategy: RiskStrategy
+    after_decline: Literal["none", "capture_preauth_once"] = "none"
+    preauthorization_amount: Amount
+    feeds: Annotated[list[Literal["FILES", "EVENTS"]], Field(min_length=1), AfterValidator(_each_once)]
+    active: bool = True
+    test: bool = False

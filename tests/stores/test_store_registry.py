@@ -1,0 +1,93 @@
+"""Stores are loaded whole or not at all, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+from backroom.errors import SourceFileError
+from backroom.stores.commands import app
+from backroom.stores.registry import all_stores, get_store, load_stores
+
+NEW_YORK = {
+    "store_id": "STORE-001",
+    "name": "Fifth Avenue",
+    "merchant": "backroom-demo",
+    "time_zone": "America/New_York",
+    "currency": "USD",
+    "tax_jurisdiction": "US-NY",
+    "risk_strategy": "RETAILER_MANAGED",
+    "after_decline": "none",
+    "preauthorization_amount": "75.00",
+    "feeds": ["FILES", "EVENTS"],
+}
+
+
+def write(folder: Path, content: Any) -> Path:
+    file = folder / "stores.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+def test_loaded_stores_are_read_back(database: Engine, tmp_path: Path) -> None:
+    file = write(tmp_path, [NEW_YORK, {**NEW_YORK, "store_id": "STORE-002", "feeds": ["FILES"]}])
+    with database.begin() as connection:
+        assert load_stores(connection, file) == 2
+        first, second = all_stores(connection)
+    assert first.preauthorization_amount == Decimal("75.00")
+    assert first.feeds == ("FILES", "EVENTS")
+    assert (second.store_id, second.feeds) == ("STORE-002", ("FILES",))
+
+
+def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: Path) -> None:
+    with database.begin() as connection:
+        load_stores(connection, write(tmp_path, [NEW_YORK, {**NEW_YORK, "store_id": "STORE-002"}]))
+        load_stores(connection, write(tmp_path, [{**NEW_YORK, "name": "Sixth Avenue"}]))
+        found = get_store(connection, "STORE-001")
+        assert found is not None
+        assert found.name == "Sixth Avenue"
+        assert get_store(connection, "STORE-002") is not None
+        assert get_store(connection, "STORE-009") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[{", "line 1, column 3"),
+        ('{"store_id": "A"}', "holds no list"),
+        ([{**NEW_YORK, "time_zone": "Mars/Olympus"}], "entry 1, field 'time_zone'"),
+        ([{**NEW_YORK, "currency": "ZZZ"}], "entry 1, field 'currency'"),
+        ([{**NEW_YORK, "preauthorization_amount": 75.0}], "entry 1, field 'preauthorization_amount'"),
+        ([{**NEW_YORK, "feeds": []}], "entry 1, field 'feeds'"),
+        ([{**NEW_YORK, "risk_strategy": "HOPE"}], "entry 1, field 'risk_strategy'"),
+        ([NEW_YORK, {"store_id": "X"}], "entry 2, field 'name': Field required"),
+        ([NEW_YORK, NEW_YORK], "'STORE-001' is in it twice"),
+    ],
+)
+def test_a_wrong_file_is_refused_and_named(database: Engine, tmp_path: Path, content: Any, complaint: str) -> None:
+    file = write(tmp_path, content)
+    with pytest.raises(SourceFileError) as refused, database.begin() as connection:
+        load_stores(connection, file)
+    assert str(file) in str(refused.value)
+    assert complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_one_line(database: Engine, tmp_path: Path) -> None:
+    with pytest.raises(SourceFileError, match=r"nowhere\.json: No such file"), database.begin() as connection:
+        load_stores(connection, tmp_path / "nowhere.json")
+
+
+def test_the_command_lists_what_it_loaded(database: Engine, tmp_path: Path) -> None:
+    runner = CliRunner()
+    file = write(tmp_path, [{**NEW_YORK, "store_id": "STORE-007", "test": True}])
+    assert "1 stores loaded" in runner.invoke(app, ["load", str(file)]).output
+    listed = json.loads(runner.invoke(app, ["list", "--json"]).output)
+    assert "STORE-007" in [store["store_id"] for store in listed]
+    assert "STORE-007" in runner.invoke(app, ["list"]).output
