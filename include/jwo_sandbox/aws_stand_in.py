@@ -1,0 +1,25 @@
+"""The AWS stand-in: moto's server, on 127.0.0.1 alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from jwo_sandbox.configuration import ConfigurationError
+
+
+def serve(port: int) -> None:
+    """Serve until the process ends. Raises ConfigurationError when the port is taken."""
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "sandbox")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "sandbox")
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    try:
+        server = make_server("127.0.0.1", port, DomainDispatcherApplication(create_backend_app), threaded=True)
+    except (OSError, SystemExit) as error:
+        raise ConfigurationError(f"port {port} is taken: end what listens there, or set BACKROOM_AWS_PORT") from error
+    server.serve_forever()

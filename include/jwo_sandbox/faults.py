@@ -1,0 +1,150 @@
+"""Which fault befalls which call: a pure function of (seed, trip, operation, attempt).
+
+A plan gives rates per operation and kind. Trips that are known when the plan is made are ranked by a hash, and the
+first of them get the faults, so that 2 % of 1,000 trips are 20 and not about 20; a trip that comes later is judged by
+its hash alone. So no fault depends on who arrives first. Single trips can be given faults by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+THROTTLED = "THROTTLED"
+SERVER_ERROR = "SERVER_ERROR"
+UNAVAILABLE = "UNAVAILABLE"
+DROPPED_BEFORE = "DROPPED_BEFORE"
+DROPPED_AFTER = "DROPPED_AFTER"
+HANGS_AFTER = "HANGS_AFTER"
+DECLINED = "DECLINED"
+DECLINED_ONCE = "DECLINED_ONCE"
+PARTIAL = "PARTIAL"
+PENDING = "PENDING"
+PENDING_FOREVER = "PENDING_FOREVER"
+TWICE = "TWICE"
+PARALLEL = "PARALLEL"
+ANNOUNCED_TWICE = "ANNOUNCED_TWICE"
+REWRITTEN = "REWRITTEN"
+BROKEN_ROW = "BROKEN_ROW"
+DELIVERED_TWICE = "DELIVERED_TWICE"
+
+TRANSPORT = frozenset({THROTTLED, SERVER_ERROR, UNAVAILABLE, DROPPED_BEFORE, DROPPED_AFTER, HANGS_AFTER})
+KINDS: dict[str, frozenset[str]] = {
+    "adjust": TRANSPORT | {DECLINED, DECLINED_ONCE, PARTIAL, PENDING, PENDING_FOREVER},
+    "capture": TRANSPORT,
+    "settlement": frozenset({DECLINED}),
+    "cancel": TRANSPORT,
+    "refund": TRANSPORT,
+    "payment_status": TRANSPORT,
+    "transactional_data": TRANSPORT,
+    "shopper_identity": TRANSPORT,
+    "catalog_upload": TRANSPORT,
+    "catalog_archive": TRANSPORT,
+    "catalog_status": TRANSPORT,
+    "gate": frozenset({TWICE, PARALLEL}),
+    "purchases": frozenset({TWICE, PARALLEL}),
+    "file": frozenset({ANNOUNCED_TWICE, REWRITTEN, BROKEN_ROW}),
+    "event": frozenset({DELIVERED_TWICE}),
+}
+"""Operations and what may befall each. `settlement` is what becomes of a capture that was initiated."""
+EVERY_ATTEMPT = frozenset({DECLINED, PARTIAL})
+"""Kinds that befall every attempt; the others befall the first alone."""
+
+DEMO: dict[str, Any] = {
+    "rates": {
+        "adjust": {
+            DECLINED: 0.025,
+            DECLINED_ONCE: 0.005,
+            PENDING: 0.02,
+            PENDING_FOREVER: 0.0017,
+            THROTTLED: 0.01,
+            SERVER_ERROR: 0.01,
+            DROPPED_AFTER: 0.01,
+        },
+        "capture": {THROTTLED: 0.01, SERVER_ERROR: 0.0012, DROPPED_AFTER: 0.01},
+        "settlement": {DECLINED: 0.01},
+        "cancel": {THROTTLED: 0.02, SERVER_ERROR: 0.02},
+        "gate": {TWICE: 0.01, PARALLEL: 0.01},
+        "purchases": {TWICE: 0.01, PARALLEL: 0.01},
+        "file": {ANNOUNCED_TWICE: 0.03, REWRITTEN: 0.03, BROKEN_ROW: 0.01},
+        "event": {DELIVERED_TWICE: 0.02},
+    }
+}
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """Rates, the faults of single trips, and the figures that faults need."""
+
+    seed: int = 0
+    rates: dict[str, dict[str, float]] = field(default_factory=dict)
+    trips: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    ranked: dict[str, dict[str, str]] = field(default_factory=dict)
+    retry_after_seconds: int = 1
+    pending_minutes: int = 30
+    settle_minutes: int = 20
+    repeated_capture: str = "twice"
+    catalog_polls: int = 3
+
+    def fault(self, trip_id: str, operation: str, attempt: int) -> str | None:
+        """What befalls this attempt (counted from 1), or None."""
+        named = self.trips.get(trip_id, {}).get(operation)
+        if named is not None:
+            return (named[attempt - 1] or None) if attempt <= len(named) else None
+        known = self.ranked.get(operation)
+        if known is not None and trip_id in known:
+            kind: str | None = known[trip_id] or None
+        else:
+            kind = self._by_hash(trip_id, operation)
+        return kind if kind and (attempt == 1 or kind in EVERY_ATTEMPT) else None
+
+    def _by_hash(self, trip_id: str, operation: str) -> str | None:
+        place = _draw(self.seed, operation, trip_id) / 2**64
+        for kind, rate in self.rates.get(operation, {}).items():
+            if place < rate:
+                return kind
+            place -= rate
+        return None
+
+
+def make_plan(asked: Any, seed: int, trip_ids: Iterable[str] = ()) -> FaultPlan:
+    """The plan of a load request: "none", "demo", or an object.
+
+    The object: {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any
+    of retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls.
+    "" in a trip's list is an attempt without a fault. Raises ValueError for what it does not know.
+    """
+    plan = {"none": {}, "demo": DEMO, None: {}}[asked] if asked is None or isinstance(asked, str) else dict(asked)
+    known = {"rates", "trips", "retry_after_seconds", "pending_minutes", "settle_minutes", "repeated_capture"}
+    unknown = set(plan) - known - {"catalog_polls"}
+    if unknown:
+        raise ValueError(f"faults: unknown {sorted(unknown)}")
+    rates, trips = plan.get("rates", {}), plan.get("trips", {})
+    for operation, kinds in [*rates.items(), *(item for named in trips.values() for item in named.items())]:
+        strange = set(kinds) - KINDS.get(operation, frozenset()) - {""}
+        if operation not in KINDS or strange:
+            raise ValueError(f"faults: {operation} with {sorted(kinds)}; known: {sorted(KINDS.get(operation, KINDS))}")
+    ids = sorted(trip_ids)
+    ranked = {
+        operation: _ranked(seed, operation, kinds, ids) for operation, kinds in rates.items() if operation != "file"
+    }
+    figures = {name: plan[name] for name in plan if name not in ("rates", "trips")}
+    return FaultPlan(seed=seed, rates=rates, trips=trips, ranked=ranked, **figures)
+
+
+def _ranked(seed: int, operation: str, kinds: dict[str, float], trip_ids: list[str]) -> dict[str, str]:
+    """Each known trip's kind ("" for none): the trips with the smallest hashes get the kinds, in the plan's order."""
+    order = sorted(trip_ids, key=lambda trip_id: _draw(seed, operation, trip_id))
+    found = dict.fromkeys(order, "")
+    start = 0
+    for kind, rate in kinds.items():
+        count = int(rate * len(order) + 0.5)
+        found.update(dict.fromkeys(order[start : start + count], kind))
+        start += count
+    return found
+
+
+def _draw(seed: int, operation: str, subject: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}|{operation}|{subject}".encode()).digest()[:8])
