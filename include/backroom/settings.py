@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     catalog_queue: str = Field("backroom-catalog", description="SQS queue of catalog results")
     intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
 
+    # --- Airflow
+    schedules: Literal["on", "off"] = Field(
+        "on", description="off: DAGs run only when they are asked to, with their business time in logical_date"
+    )
+
     # --- business rules
     catalog_source: str = Field(
         "", description="folder with one <store id>.csv or .parquet per store; unset: `world/catalog` in the home"
@@ -117,6 +122,16 @@ class Settings(BaseSettings):
     charge_lease_seconds: int = Field(120, ge=30, description="lease on a trip; longer than every time-out inside it")
     day_complete_margin_minutes: int = Field(
         60, ge=0, description="windows after a business day's end that its files must cover"
+    )
+    day_release_cutoff_hours: int = Field(
+        48, ge=2, description="hours after a business day's end when it is released though windows are missing"
+    )
+    catalog_poll_seconds: float = Field(15.0, gt=0, le=600, description="pause between two questions for a status")
+    order_due_hours: int = Field(
+        6, ge=1, description="after a business day's end, when a missing order is late even though files are missing"
+    )
+    booking_due_minutes: int = Field(
+        60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
     )
 
     @model_validator(mode="after")

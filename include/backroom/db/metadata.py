@@ -34,6 +34,7 @@ def load_all_tables() -> MetaData:
 
 ROOMS_WITH_TABLES = (
     "alerts",
+    "amazon",
     "audit",
     "catalog",
     "charges",

@@ -83,6 +83,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store_id", "order_id", "line_number", name=op.f("pk_amazon_order_line")),
     )
     op.create_table(
+        "api_permit",
+        sa.Column("permit_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("api", sa.Text(), nullable=False),
+        sa.Column(
+            "granted_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="the database's clock",
+        ),
+        sa.Column(
+            "finished_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the answer was there; null: on its way",
+        ),
+        sa.PrimaryKeyConstraint("permit_id", name=op.f("pk_api_permit")),
+    )
+    op.create_index("ix_api_permit_api", "api_permit", ["api", "granted_at"], unique=False)
+    op.create_table(
         "audit_entry",
         sa.Column("entry_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -911,6 +931,8 @@ def downgrade() -> None:
     op.drop_table("catalog_run")
     op.drop_table("catalog_barcode")
     op.drop_table("audit_entry")
+    op.drop_index("ix_api_permit_api", table_name="api_permit")
+    op.drop_table("api_permit")
     op.drop_table("amazon_order_line")
     op.drop_index(op.f("ix_amazon_order_shopping_trip_id"), table_name="amazon_order")
     op.drop_index("ix_amazon_order_day", table_name="amazon_order")

@@ -34,6 +34,7 @@ def upgrade() -> None:
     op.execute("revoke create on schema public from public")
     op.execute("grant select on all tables in schema public to backroom_reader, backroom_pipeline, backroom_console")
     op.execute("grant insert, update, delete on all tables in schema public to backroom_pipeline")
+    op.execute("grant connect on database " + _database() + " to " + ", ".join(ROLES))
     op.execute("grant create, temporary on database " + _database() + " to backroom_pipeline")
     op.execute(f"grant select on {CONNECTOR_READS} to backroom_connector")
     op.execute(f"grant select, insert on {CONNECTOR_WRITES} to backroom_connector")

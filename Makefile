@@ -1,0 +1,54 @@
+# Commands of the project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TESTS ?= tests
+WORKERS ?= 2
+SERVICES ?=
+
+.PHONY: help install system demo up test lint format lock screenshots clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(READY) ## the virtual environment, from the lock
+
+$(READY): requirements.txt pyproject.toml
+	@python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "Backroom needs Python 3.11 to 3.13; this is $$(python3 --version)" >&2; exit 2; }
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check "$$(grep -E '^uv==' requirements.txt)"
+	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) -r requirements.txt
+	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --no-deps --editable .
+	@touch $(READY)
+
+system: ## Debian packages that the tests need (as root)
+	@deploy/system-packages.sh
+
+demo: $(READY) ## one store day, end to end, under a real Airflow scheduler
+	$(PYTHON) -m backroom_stack demo
+
+up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connector" for a part
+	$(PYTHON) -m backroom_stack up $(SERVICES)
+
+test: $(READY) system ## every test; TESTS=tests/charges for a part
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+lint: $(READY) ## format, lint, types, who may import whom
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY) ## put the code in form
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: $(READY) ## requirements.txt from pyproject.toml
+	$(VENV)/bin/uv pip compile --quiet --universal --all-extras --python-version 3.11 --no-header --no-annotate \
+	  pyproject.toml -o requirements.txt
+
+clean: ## the environment and all local state
+	rm -rf $(VENV) .backroom

@@ -1,0 +1,59 @@
+"""make up and make demo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import typer
+from rich.console import Console
+
+from backroom.errors import BackroomError
+from backroom.settings import settings
+from backroom_stack.supervisor import SERVICES, Supervisor
+
+SERVICES_HELP = f"some of {' '.join(SERVICES)}; none named: all"
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console(soft_wrap=True, highlight=False)
+
+
+@app.command()
+def up(services: list[str] = typer.Argument(None, help=SERVICES_HELP)) -> None:
+    """Start the whole system, or a part, with the demo's stores and catalog, and leave it running until Ctrl-C."""
+    from backroom_stack.store_world import prepare_for_use
+
+    wanted = tuple(services or SERVICES)
+    with Supervisor(settings(), wanted, lambda line: console.print(f"  {line}"), schedules=True) as supervisor:
+        supervisor.start()
+        prepare_for_use(supervisor, console)
+        console.print("Running. Ctrl-C ends it.")
+        supervisor.watch()
+
+
+@app.command()
+def demo(trips: int = typer.Option(1200, min=50, max=20_000, help="shopping trips of the day")) -> None:
+    """One store day, from the gate to the finance report."""
+    from backroom_stack.demo import run_demo
+
+    raise typer.Exit(run_demo(settings(), console, trips=trips))
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line, Ctrl-C and SIGTERM end every part."""
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except BackroomError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {error}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("ended")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TERM", "dumb")
+    main()

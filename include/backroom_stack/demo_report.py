@@ -1,0 +1,120 @@
+"""What the demo says at its end."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, Engine, text
+
+from backroom_stack.airflow_api import AirflowApi
+from backroom_stack.books_check import Verdict
+
+SHOWN = 10
+
+
+def show(
+    engine: Engine,
+    console: Console,
+    day: date,
+    verdict: Verdict,
+    summary: dict,  # type: ignore[type-arg]
+    airflow: AirflowApi,
+    home: Path,
+) -> bool:
+    """Prints the table and the report's path. True where everything agrees."""
+    with engine.connect() as connection:
+        console.print(_table(connection, day, verdict))
+        wrong = list(verdict.differences)
+        wrong += _files(connection, summary)
+        html, xlsx = _report(connection, day)
+    wrong += [f"forbidden call at the sandbox: {call}" for call in summary["forbidden"]]
+    _runs(console, airflow)
+    for line in wrong[:SHOWN]:
+        console.print(f"  differs: {line}", style="red")
+    if len(wrong) > SHOWN:
+        console.print(f"  … and {len(wrong) - SHOWN} more", style="red")
+    console.print(
+        f"{verdict.figures} figures of {verdict.trips} trips and {verdict.lines} lines compared with the sandbox's "
+        f"books: {'all equal to the cent' if not wrong else f'{len(wrong)} differ'}.",
+        style="bold green" if not wrong else "bold red",
+    )
+    console.print(f"Finance report: {html}\n                {xlsx}")
+    return not wrong
+
+
+def _table(connection: Connection, day: date, verdict: Verdict) -> Table:
+    table = Table("", "STORE-001", "STORE-002", "both", title=f"{day}")
+    for title, query in ROWS:
+        found = {row.store_id: row.value for row in connection.execute(text(query))}
+        values = [found.get("STORE-001", 0), found.get("STORE-002", 0)]
+        table.add_row(title, *(f"{value:,}" for value in (*values, sum(values))))
+    table.add_row("carts that wait for a person", "", "", f"{verdict.waiting:,}")
+    return table
+
+
+def _files(connection: Connection, summary: dict) -> list[str]:  # type: ignore[type-arg]
+    """Every file that was announced is in the ledger of files and in the books."""
+    there = connection.execute(text(FILES)).one()
+    wrong = []
+    if there.known != summary["files_written"]:
+        wrong.append(f"files: {there.known} known, the sandbox wrote {summary['files_written']}")
+    if there.not_taken_in:
+        wrong.append(f"files: {there.not_taken_in} of {there.known} not taken in")
+    return wrong
+
+
+def _report(connection: Connection, day: date) -> tuple[str, str]:
+    found = connection.execute(text(REPORT), {"day": day}).first()
+    return (found.html_path, found.xlsx_path) if found else ("none was written", "")
+
+
+def _runs(console: Console, airflow: AirflowApi) -> None:
+    dags = (
+        "catalog_sync",
+        "intraday_ingestion",
+        "event_feed",
+        "charge_lifecycle",
+        "debt_aging",
+        "data_quality",
+        "reconciliation",
+    )
+    counts = ", ".join(f"{dag_id} {len(airflow.runs(dag_id))}" for dag_id in dags)
+    console.print(f"Runs under Airflow's scheduler: {counts}.")
+
+
+ROWS = (
+    ("trips handed over", "select store_id, count(*) as value from purchase group by 1"),
+    ("  by the app", "select store_id, count(*) as value from purchase where entry_method = 'APP' group by 1"),
+    ("captured, trips", "select store_id, count(*) as value from charge where state = 'CAPTURED' group by 1"),
+    (
+        "captured, USD",
+        "select store_id, round(sum(captured), 2) as value from charge group by 1",
+    ),
+    ("cancelled, trips", "select store_id, count(*) as value from charge where state = 'CANCELLED' group by 1"),
+    ("debts", "select store_id, count(*) as value from debt where state = 'OPEN' group by 1"),
+    ("debts, USD", "select store_id, round(sum(amount - paid), 2) as value from debt where state = 'OPEN' group by 1"),
+    (
+        "not final yet, or parked",
+        "select store_id, count(*) as value from charge where state not in ('CAPTURED','CANCELLED','IN_DEBT')"
+        " group by 1",
+    ),
+    ("intra-day files taken in", "select store_id, count(*) as value from feed_file group by 1"),
+    ("  rows in them", "select store_id, sum(rows_read) as value from feed_file group by 1"),
+    ("order lines", "select store_id, count(*) as value from amazon_order_line where not dropped group by 1"),
+    (
+        "breaks open",
+        "select store_id, count(*) as value from reconciliation_break where closed_at is null group by 1",
+    ),
+    ("cases for a person", "select store_id, count(*) as value from review_case where decision is null group by 1"),
+)
+FILES = """
+    select count(*) as known, count(*) filter (where state not in ('INGESTED','SAME_CONTENT')) as not_taken_in
+    from feed_file
+"""
+REPORT = """
+    select html_path, xlsx_path from reconciliation_run
+    where business_date = :day and html_path is not null order by run_id desc limit 1
+"""

@@ -1,0 +1,115 @@
+"""The environment that each part is started with: addresses, its own database role, its own secrets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from backroom.settings import CHECKOUT, Settings
+
+CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
+AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is common to all parts of one installation."""
+
+    config: Settings
+    secrets: dict[str, str]
+    owner_url: URL
+    airflow_url: URL
+
+    def role_url(self, role: str) -> str:
+        """The database's URL for one of Backroom's roles: connector, pipeline, …"""
+        url = self.owner_url.set(username=f"backroom_{role}", password=self.secrets[f"{role}_password"])
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def common(self) -> dict[str, str]:
+        """For every part: where things are, nothing secret but the stand-in's dummy keys."""
+        config = self.config
+        variables = {key: value for key, value in os.environ.items() if not key.startswith("BACKROOM_")}
+        return variables | {
+            "BACKROOM_HOME": str(config.home),
+            "BACKROOM_ENV": config.env,
+            "BACKROOM_LOG_LEVEL": config.log_level,
+            "BACKROOM_CONNECTOR_PORT": str(config.connector_port),
+            "BACKROOM_SANDBOX_PORT": str(config.sandbox_port),
+            "BACKROOM_AWS_PORT": str(config.aws_port),
+            "BACKROOM_AIRFLOW_PORT": str(config.airflow_port),
+            "BACKROOM_AWS_ENDPOINT_URL": f"http://127.0.0.1:{config.aws_port}",
+            "BACKROOM_CONNECTOR_AUTH": config.connector_auth,
+            "BACKROOM_SANDBOX_AUTH": config.sandbox_auth,
+            # the stand-in takes any keys, but boto3 wants some
+            "AWS_ACCESS_KEY_ID": "stand-in",
+            "AWS_SECRET_ACCESS_KEY": "stand-in",
+            "AWS_DEFAULT_REGION": config.aws_region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def sandbox(self) -> dict[str, str]:
+        """The sandbox knows both key pairs: it signs as Amazon, and checks what the retailer signed."""
+        return self.common() | {
+            "JWO_SANDBOX_STATE": str(self.config.home / "sandbox"),
+            "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
+            "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
+            "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
+            "BACKROOM_AMAZON_SECRET_ACCESS_KEY": self.secrets["amazon_secret_access_key"],
+        }
+
+    def connector(self) -> dict[str, str]:
+        """The connector: its own role, the caller's key."""
+        return self.common() | {
+            "BACKROOM_DATABASE_URL": self.role_url("connector"),
+            "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
+            "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
+        }
+
+    def pipeline(self) -> dict[str, str]:
+        """The DAGs and the command line's business commands."""
+        return self.common() | {
+            "BACKROOM_DATABASE_URL": self.role_url("pipeline"),
+            "BACKROOM_AMAZON_PAYMENTS_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
+            "BACKROOM_AMAZON_CATALOG_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
+            "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
+            "BACKROOM_AMAZON_SECRET_ACCESS_KEY": self.secrets["amazon_secret_access_key"],
+        }
+
+    def airflow(self, *, schedules: bool) -> dict[str, str]:
+        """Airflow's four parts. Without `schedules`, DAGs run only when they are asked to."""
+        home = self.config.home / "airflow"
+        port = self.config.airflow_port
+        return self.pipeline() | {
+            "BACKROOM_SCHEDULES": "on" if schedules else "off",
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__FERNET_KEY": self.secrets["airflow_fernet_key"],
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["airflow_jwt_secret"],
+            "AIRFLOW__API__SECRET_KEY": self.secrets["airflow_jwt_secret"],
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.airflow_url.set(
+                drivername="postgresql+psycopg"
+            ).render_as_string(hide_password=False),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }

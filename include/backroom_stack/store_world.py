@@ -1,0 +1,84 @@
+"""The demo's two stores: their files made from real baskets, loaded on both sides."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+from rich.console import Console
+from sqlalchemy import Engine
+
+from backroom.db.engine import make_engine
+from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
+from backroom.shoppers.registry import load_shoppers
+from backroom.stores.registry import load_stores
+from backroom_stack.part import PartFailed
+from backroom_stack.supervisor import Supervisor
+
+WESTMOST = ZoneInfo("America/Los_Angeles")
+SEED = 7
+
+
+def last_closed_day(now: datetime) -> date:
+    """Yesterday, by the clock of the store that closes last."""
+    return (now.astimezone(WESTMOST) - timedelta(hours=2)).date() - timedelta(days=1)
+
+
+def make_world(folder: Path, day: date, trips: int) -> subprocess.Popen[str]:
+    """Starts making the stores' files; `finish_world` waits for it."""
+    command = [sys.executable, "-m", "jwo_sandbox", "world", "--out", str(folder), "--date", day.isoformat()]
+    return subprocess.Popen(
+        [*command, "--trips", str(trips), "--seed", str(SEED)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish_world(making: subprocess.Popen[str]) -> None:
+    """Raises PartFailed with what it said."""
+    said, _ = making.communicate(timeout=300)
+    if making.returncode:
+        raise PartFailed(f"the stores' files could not be made: {said.strip().splitlines()[-1]}")
+
+
+def load_retailer_side(engine: Engine, world: Path) -> None:
+    """Stores, shoppers, prices, promotions and taxes into the back office, all or nothing."""
+    with engine.begin() as connection:
+        load_stores(connection, world / "stores.json")
+        load_shoppers(connection, world / "shoppers.json")
+        load_prices(connection, world / "prices.csv")
+        load_promotions(connection, world / "promotions.csv")
+        load_taxes(connection, world / "taxes.csv")
+
+
+def load_amazon_side(sandbox_url: str, world: Path, faults: str) -> None:
+    """The same stores and the day's trips into the sandbox; its books start empty."""
+    answer = httpx.post(
+        f"{sandbox_url}/sandbox/load", json={"world": str(world), "seed": SEED, "faults": faults}, timeout=60
+    )
+    if answer.is_error:
+        raise PartFailed(f"the sandbox did not take the stores: {answer.text}")
+
+
+def prepare_for_use(supervisor: Supervisor, console: Console) -> None:
+    """After `make up`: the demo's stores, prices and catalog are there, on both sides, if their parts run."""
+    if not {"sandbox", "db"} <= set(supervisor.services):
+        return
+    from backroom_stack.live import synchronise_catalog
+
+    world = supervisor.config.home / "world"
+    if not (world / "world.json").exists():
+        with console.status("making the demo's stores from real baskets"):
+            finish_world(make_world(world, last_closed_day(datetime.now(UTC)), 200))
+    engine = make_engine(supervisor.environment.role_url("pipeline"))
+    load_retailer_side(engine, world)
+    load_amazon_side(f"http://127.0.0.1:{supervisor.config.sandbox_port}", world, "none")
+    console.print("  the demo's stores, shoppers and prices are loaded")
+    if "aws" in supervisor.services:
+        synchronise_catalog(supervisor, console)
+    engine.dispose()
