@@ -1,0 +1,268 @@
+"""The totals of a store's day, by SQL: what the report shows, frozen in the run's row. Amounts are exact text.
+
+All of it is about the trips of that day, whenever their money moved: a capture that becomes final after midnight
+belongs to the day of its trip. So each figure can be held against the ledger's postings about the same trips.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from backroom.clock import business_day_bounds
+from backroom.money import round_amount
+from backroom.settings import settings
+
+WINDOW = timedelta(minutes=15)  # Amazon writes one file each quarter of an hour
+ZERO = Decimal(0)
+
+Row = dict[str, Any]
+
+
+def of_day(connection: Connection, *, run_id: int, store_id: str, business_date: date) -> Row:
+    """Every figure of the report of that store and day, ready for JSON; the run has judged the day's trips."""
+    store = connection.execute(
+        text("select name, time_zone, currency, tax_jurisdiction, feeds, test from store where store_id = :store_id"),
+        {"store_id": store_id},
+    ).one()
+    day = _Day(connection, run_id, store_id, business_date, store.currency)
+    found: Row = {
+        "store": {
+            "name": store.name,
+            "time_zone": store.time_zone,
+            "currency": store.currency,
+            "jurisdiction": store.tax_jurisdiction,
+            "feeds": list(store.feeds),
+            "test": store.test,
+        },
+        "sales": day.one(SALES),
+        "settlement": day.one(SETTLEMENT),
+        "trips": day.all(TRIPS_BY_STATE),
+        "hours": day.all(HOURS, zone=store.time_zone),
+        "categories": day.all(CATEGORIES),
+        "tax": day.all(TAX),
+        "amazon": day.one(AMAZON),
+        "breaks": day.all(BREAKS),
+        "files": _files(day, store.time_zone) if "FILES" in store.feeds else None,
+        "ledger": day.all(LEDGER),
+    }
+    found["checks"] = _checks(found, store.currency, in_the_books=not store.test)
+    return found
+
+
+class _Day:
+    """Runs one query after another about the same store and day; money comes back as text in its currency's places."""
+
+    def __init__(self, connection: Connection, run_id: int, store_id: str, business_date: date, currency: str) -> None:
+        self.connection, self.currency = connection, currency
+        self.business_date = business_date
+        self.parameters = {"run_id": run_id, "store_id": store_id, "business_date": business_date}
+
+    def all(self, query: str, **more: Any) -> list[Row]:
+        """Every row."""
+        rows = self.connection.execute(text(query), self.parameters | more).mappings()
+        return [{name: self._plain(value) for name, value in row.items()} for row in rows]
+
+    def one(self, query: str, **more: Any) -> Row:
+        """The one row of a query that has one."""
+        return self.all(query, **more)[0]
+
+    def _plain(self, value: Any) -> Any:
+        return str(round_amount(value, self.currency)) if isinstance(value, Decimal) else value
+
+
+SALES = """
+    select count(*) as trips, count(*) filter (where state = 'PRICED') as priced,
+           count(*) filter (where state = 'EMPTY') as empty,
+           count(*) filter (where state in ('BAD_CART', 'NOT_CHARGEABLE')) as unpriced,
+           coalesce(sum(list_total) filter (where priced), 0) as list,
+           coalesce(sum(promotion_total) filter (where priced), 0) as promotions,
+           coalesce(sum(list_total - promotion_total) filter (where priced), 0) as net,
+           coalesce(sum(tax_total) filter (where priced), 0) as tax,
+           coalesce(sum(total) filter (where priced), 0) as total,
+           coalesce(avg(total) filter (where priced), 0) as average_basket
+    from (select *, state = 'PRICED' as priced from purchase
+          where store_id = :store_id and business_date = :business_date) of_the_day
+"""
+
+# What became of each cent that was charged: the parts add up to the whole.
+SETTLEMENT = """
+    with parts as (
+        select c.state, c.total, c.captured, c.capture_initiated as initiated, coalesce(d.amount, 0) as debt,
+               coalesce(case when d.state = 'OPEN' then d.amount - d.paid end, 0) as debt_open,
+               coalesce(d.paid, 0) as debt_paid,
+               c.total - c.captured - c.capture_initiated - coalesce(d.amount, 0) as rest
+        from purchase p join charge c using (shopping_trip_id) left join debt d using (shopping_trip_id)
+        where p.store_id = :store_id and p.business_date = :business_date
+    )
+    select coalesce(sum(total), 0) as charged, coalesce(sum(captured), 0) as captured,
+           coalesce(sum(initiated), 0) as initiated, coalesce(sum(debt), 0) as debt,
+           coalesce(sum(debt_open), 0) as debt_open, coalesce(sum(debt_paid), 0) as debt_paid,
+           coalesce(sum(rest) filter (where state = 'PARKED'), 0) as parked,
+           coalesce(sum(rest) filter (where state not in ('PARKED', 'CAPTURED', 'CANCELLED', 'IN_DEBT')), 0) as waiting,
+           coalesce(sum(rest) filter (where state in ('CAPTURED', 'CANCELLED', 'IN_DEBT')), 0) as unexplained,
+           count(*) filter (where captured > 0) as trips_captured,
+           count(*) filter (where initiated > 0) as trips_initiated,
+           count(*) filter (where debt > 0) as trips_in_debt,
+           count(*) filter (where state = 'CANCELLED') as trips_cancelled,
+           count(*) filter (where state = 'PARKED') as trips_parked,
+           count(*) filter (where state not in ('PARKED', 'CAPTURED', 'CANCELLED', 'IN_DEBT', 'CAPTURE_INITIATED'))
+               as trips_waiting
+    from parts
+"""
+
+TRIPS_BY_STATE = """
+    select p.entry_method, coalesce(c.state, p.state) as state, count(*) as trips,
+           coalesce(sum(p.total), 0) as total, coalesce(sum(c.captured), 0) as captured,
+           coalesce(sum(d.amount), 0) as debt
+    from purchase p
+    left join charge c using (shopping_trip_id) left join debt d using (shopping_trip_id)
+    where p.store_id = :store_id and p.business_date = :business_date
+    group by 1, 2 order by 1, 2
+"""
+
+HOURS = """
+    select cast(extract(hour from p.trip_ended_at at time zone :zone) as integer) as hour, count(*) as trips,
+           sum(c.captured + c.capture_initiated) as captured, sum(coalesce(d.amount, 0)) as debt,
+           sum(c.total - c.captured - c.capture_initiated - coalesce(d.amount, 0)) as rest
+    from purchase p join charge c using (shopping_trip_id) left join debt d using (shopping_trip_id)
+    where p.store_id = :store_id and p.business_date = :business_date
+    group by 1 order by 1
+"""
+
+CATEGORIES = """
+    select coalesce(nullif(i.product_category, ''), 'Not in the catalog') as category, count(*) as lines,
+           sum(l.list_amount) as list, sum(l.promotion_amount) as promotions,
+           sum(l.list_amount - l.promotion_amount) as net, sum(l.tax_amount) as tax, sum(l.total) as total
+    from purchase p
+    join purchase_line l using (shopping_trip_id)
+    left join catalog_item i on i.store_id = p.store_id and i.item_sku = l.item_sku
+    where p.store_id = :store_id and p.business_date = :business_date and p.state = 'PRICED'
+    group by 1 order by net desc, 1
+"""
+
+TAX = """
+    select coalesce(nullif(l.tax_jurisdiction, ''), 'none') as jurisdiction,
+           to_char(coalesce(l.tax_rate, 0) * 100, 'FM990.0099') || ' %' as rate, count(*) as lines,
+           sum(l.list_amount - l.promotion_amount) as net, sum(l.tax_amount) as tax
+    from purchase p join purchase_line l using (shopping_trip_id)
+    where p.store_id = :store_id and p.business_date = :business_date and p.state = 'PRICED'
+    group by 1, l.tax_rate, 2 order by 1, l.tax_rate
+"""
+
+AMAZON = """
+    select count(*) as orders, coalesce(sum(o.order_total), 0) as total, coalesce(sum(o.authorized), 0) as authorized,
+           coalesce(sum(o.captured), 0) as captured, coalesce(sum(o.refunded), 0) as refunded,
+           coalesce(sum(o.order_total) filter (where p.state in ('PRICED', 'EMPTY')), 0) as total_of_priced
+    from amazon_order o
+    left join purchase p on p.shopping_trip_id = o.shopping_trip_id and p.store_id = o.store_id
+    where o.store_id = :store_id and o.shopping_trip_id in (
+        select shopping_trip_id from reconciliation_trip where run_id = :run_id)
+"""
+
+BREAKS = """
+    select kind, count(*) as breaks, count(distinct shopping_trip_id) as trips,
+           coalesce(sum(difference), 0) as difference
+    from reconciliation_break
+    where store_id = :store_id and business_date = :business_date and closed_at is null
+    group by kind order by breaks desc, kind
+"""
+
+LEDGER = """
+    select p.account, p.detail, coalesce(sum(p.amount) filter (where p.amount > 0), 0) as debit,
+           -coalesce(sum(p.amount) filter (where p.amount < 0), 0) as credit, sum(p.amount) as balance
+    from ledger_transaction t join ledger_posting p using (transaction_id)
+    where t.store_id = :store_id and t.shopping_trip_id in (
+        select shopping_trip_id from reconciliation_trip where run_id = :run_id)
+    group by 1, 2 order by 1, 2
+"""
+
+FILES = """
+    select count(distinct window_end) filter (where state in ('INGESTED', 'SAME_CONTENT')) as windows,
+           count(*) as files, coalesce(sum(announcements), 0) as announcements,
+           count(*) filter (where state = 'SAME_CONTENT') as same_content,
+           count(*) filter (where state = 'FAILED') as failed,
+           coalesce(sum(rows_read), 0) as rows_read, coalesce(sum(rows_applied), 0) as rows_applied,
+           coalesce(sum(rows_stale), 0) as rows_stale, coalesce(sum(rows_quarantined), 0) as rows_quarantined
+    from feed_file where store_id = :store_id and window_end > :first and window_end <= :last
+"""
+
+
+def _files(day: _Day, zone: str) -> Row:
+    start, end = business_day_bounds(day.business_date, zone)
+    last = end + timedelta(minutes=settings().day_complete_margin_minutes)
+    files = day.one(FILES, first=start, last=last)
+    files = {name: int(value) for name, value in files.items()}
+    files["expected"] = (last - start) // WINDOW
+    files["missing"] = max(files["expected"] - files["windows"], 0)
+    return files
+
+
+def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
+    """Each headline figure beside the same one from another source."""
+    sales, settlement, amazon = found["sales"], found["settlement"], found["amazon"]
+    checks = [
+        (
+            "Charged = captured + begun + debt + parked + waiting",
+            "purchases",
+            sales["total"],
+            "charges",
+            _parts(settlement),
+        ),
+        ("Sales by category = net sales", "categories", _sum(found["categories"], "net"), "purchases", sales["net"]),
+        ("Tax by jurisdiction = tax", "lines", _sum(found["tax"], "tax"), "purchases", sales["tax"]),
+        ("Totals of priced carts", "purchases", sales["total"], "Amazon's orders", amazon["total_of_priced"]),
+        ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
+    ]
+    if in_the_books:
+        checks += [
+            ("Sales at shelf price", "purchases", sales["list"], "ledger", _balance(found, "sales", -1)),
+            ("Promotions", "purchases", sales["promotions"], "ledger", _balance(found, "promotions", 1)),
+            ("Tax payable", "purchases", sales["tax"], "ledger", _balance(found, "tax_payable", -1)),
+            ("Captured, final", "charges", settlement["captured"], "ledger", _balance(found, "card_clearing", 1)),
+            (
+                "Capture begun",
+                "charges",
+                settlement["initiated"],
+                "ledger",
+                _balance(found, "card_clearing_initiated", 1),
+            ),
+            ("Debt still open", "debts", settlement["debt_open"], "ledger", _balance(found, "bad_debt_receivable", 1)),
+            (
+                "All postings balance",
+                "ledger",
+                _sum(found["ledger"], "debit"),
+                "ledger",
+                _sum(found["ledger"], "credit"),
+            ),
+        ]
+    return [
+        {
+            "what": what,
+            "source": source,
+            "amount": amount,
+            "against": against,
+            "other": str(round_amount(Decimal(other), currency)),
+            "difference": str(round_amount(Decimal(other) - Decimal(amount), currency)),
+            "ties": Decimal(other) == Decimal(amount),
+        }
+        for what, source, amount, against, other in (
+            (what, source, str(round_amount(Decimal(amount), currency)), against, other)
+            for what, source, amount, against, other in checks
+        )
+    ]
+
+
+def _parts(settlement: Row) -> Decimal:
+    return sum((Decimal(settlement[part]) for part in ("captured", "initiated", "debt", "parked", "waiting")), ZERO)
+
+
+def _sum(rows: list[Row], name: str) -> Decimal:
+    return sum((Decimal(row[name]) for row in rows), ZERO)
+
+
+def _balance(found: Row, account: str, sign: int) -> Decimal:
+    return sign * sum((Decimal(row["balance"]) for row in found["ledger"] if row["account"] == account), ZERO)

@@ -1,0 +1,115 @@
+"""One trip as each side sees it: the plain data that the rules of matching.py judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What we were handed and what we made of it."""
+
+    state: str
+    entry_method: str
+    currency: str
+    list_total: Decimal
+    promotion_total: Decimal
+    tax_total: Decimal
+    total: Decimal
+    token_ends_at: datetime  # after that nothing can be captured for it
+    case_open: bool = False  # a person has been asked about this trip and has not answered
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The fold of the charge's events, and the debt that came of it."""
+
+    state: str
+    currency: str
+    total: Decimal
+    captured: Decimal
+    initiated: Decimal
+    expires_at: datetime
+    changed_at: datetime  # the newest event or attempt
+    debt: Decimal = ZERO
+    debt_open: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Amazon's order of the trip: the newest, with the captured and refunded amounts of all of them."""
+
+    order_id: str
+    status: str
+    entry_method: str
+    currency: str
+    total: Decimal
+    captured: Decimal
+    refunded: Decimal
+    updated_at: datetime
+    incomplete: bool = False
+    orders: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """The ledger's balances of the trip, each in its natural sign; zero where nothing is booked."""
+
+    sales: Decimal = ZERO
+    promotions: Decimal = ZERO
+    tax: Decimal = ZERO
+    initiated: Decimal = ZERO
+    captured: Decimal = ZERO
+    debt_open: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One trip from all sides. `booked` is None in a test store, which stays out of the books."""
+
+    shopping_trip_id: str
+    currency: str
+    purchase: Purchase | None = None
+    charge: Charge | None = None
+    order: Order | None = None
+    booked: Booked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineSide:
+    """One side's line: quantity, list price per unit, and the line's promotion, price after it, and tax."""
+
+    item_sku: str | None
+    quantity: Decimal
+    unit: str
+    list_price: Decimal
+    promotion: Decimal
+    price: Decimal
+    tax: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """What the shopper pays for the line."""
+        return self.price + self.tax
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that differs between the two sides."""
+
+    line_number: int
+    ours: LineSide | None
+    theirs: LineSide | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Until when one side alone is no cause for concern."""
+
+    order_due: datetime  # when Amazon's order of any trip of the day must be in
+    evidence: timedelta  # how long an initiated effect may lack evidence
+    booking: timedelta  # how long the ledger may be behind the charge

@@ -1,0 +1,129 @@
+"""What a trip comes to, and the kinds of break. docs/reconciliation.md is written from the table here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from backroom.money import round_amount
+
+
+class Outcome(StrEnum):
+    """What a trip comes to."""
+
+    MATCHED = "MATCHED"
+    EXPECTED = "EXPECTED"
+    BREAK = "BREAK"
+
+
+class Kind(StrEnum):
+    """What a break is."""
+
+    MISSING_ORDER = "MISSING_ORDER"
+    MISSING_PURCHASE = "MISSING_PURCHASE"
+    MISSING_CHARGE = "MISSING_CHARGE"
+    INCOMPLETE_ORDER = "INCOMPLETE_ORDER"
+    DUPLICATE_ORDER = "DUPLICATE_ORDER"
+    UNPRICED = "UNPRICED"
+    OVER_CAPTURED = "OVER_CAPTURED"
+    UNDER_CAPTURED = "UNDER_CAPTURED"
+    REFUND = "REFUND"
+    LINE = "LINE"
+    QUANTITY = "QUANTITY"
+    PRICE = "PRICE"
+    PROMOTION = "PROMOTION"
+    TAX = "TAX"
+    TOTAL = "TOTAL"
+    CURRENCY = "CURRENCY"
+    ENTRY_METHOD = "ENTRY_METHOD"
+    STATUS = "STATUS"
+    LEDGER = "LEDGER"
+
+
+MEANING = {
+    Kind.MISSING_ORDER: "We hold a purchase; Amazon's files and events show no order, and it is late.",
+    Kind.MISSING_PURCHASE: "Amazon shows an order; we were never handed its cart.",
+    Kind.MISSING_CHARGE: "A priced purchase that nothing was opened to charge.",
+    Kind.INCOMPLETE_ORDER: "The lines of Amazon's order do not add up to its total, and it is late.",
+    Kind.DUPLICATE_ORDER: "Amazon shows more than one order for one trip.",
+    Kind.UNPRICED: "A cart that could not be priced or charged, and nobody is working on it or its token has ended.",
+    Kind.OVER_CAPTURED: "More was taken from the card than we may keep.",
+    Kind.UNDER_CAPTURED: "Less was taken from the card than we booked, and no debt covers the rest.",
+    Kind.REFUND: "Amazon shows a refund that we did not ask for.",
+    Kind.LINE: "A line on one side only, or for another product.",
+    Kind.QUANTITY: "The same line, another quantity or unit.",
+    Kind.PRICE: "The same line, another shelf price or line price.",
+    Kind.PROMOTION: "The same line, another promotion.",
+    Kind.TAX: "The same line, another tax.",
+    Kind.TOTAL: "The lines agree; the totals do not.",
+    Kind.CURRENCY: "The two sides speak of different currencies.",
+    Kind.ENTRY_METHOD: "App for one side, card for the other.",
+    Kind.STATUS: "The amounts agree; what has become of the charge does not.",
+    Kind.LEDGER: "The books do not say what the purchase and its charge say.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A break. `line_number` 0 is the whole trip."""
+
+    kind: Kind
+    ours: str
+    theirs: str
+    explanation: str
+    difference: Decimal | None = None
+    line_number: int = 0
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Findings, what is waited for, and what is worth knowing; the outcome follows from them."""
+
+    currency: str
+    findings: dict[tuple[int, Kind], Finding] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """A break outweighs a wait; what neither breaks nor waits is matched."""
+        return Outcome.BREAK if self.findings else Outcome.EXPECTED if self.waits else Outcome.MATCHED
+
+    @property
+    def note(self) -> str:
+        """Waits and notes as one text."""
+        return "; ".join([*self.waits, *self.notes])
+
+    def add(
+        self,
+        kind: Kind,
+        ours: object,
+        theirs: object,
+        explanation: str,
+        *,
+        difference: Decimal | None = None,
+        line_number: int = 0,
+    ) -> None:
+        """Adds a finding; the first of a kind on a line stands."""
+        found = Finding(
+            kind, self._shown(ours), self._shown(theirs), explanation, difference=difference, line_number=line_number
+        )
+        self.findings.setdefault((line_number, kind), found)
+
+    def wait_or_add(self, wait: str | None, kind: Kind, ours: object, theirs: object, explanation: str) -> None:
+        """A wait while there is still time for it, a break of that kind afterwards."""
+        if wait is not None:
+            self.waits.append(wait)
+            return
+        difference = theirs - ours if isinstance(ours, Decimal) and isinstance(theirs, Decimal) else None
+        self.add(kind, ours, theirs, explanation, difference=difference)
+
+    def _shown(self, value: object) -> str:
+        return shown(value, self.currency) if isinstance(value, Decimal) else str(value)
+
+
+def shown(amount: Decimal, currency: str) -> str:
+    """With the currency's places, or exactly where that would hide something."""
+    rounded = round_amount(amount, currency)
+    return f"{rounded if rounded == amount else amount.normalize():f}"
