@@ -84,8 +84,8 @@ class AirflowApi:
         tasks = self._get(f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
         return [task["task_id"] for task in tasks if task["state"] in ("failed", "upstream_failed")]
 
-    def _get(self, path: str, **parameters: object) -> dict:  # type: ignore[type-arg]
+    def _get(self, path: str, **parameters: object) -> dict:
         answer = self._client.get(path, params=parameters)  # type: ignore[arg-type]
         answer.raise_for_status()
-        found: dict = answer.json()  # type: ignore[type-arg]
+        found: dict = answer.json()
         return found

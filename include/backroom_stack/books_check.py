@@ -28,23 +28,23 @@ class Verdict:
             self.differences.append(f"{what}: ours {ours}, the sandbox's {theirs}")
 
 
-def compare_books(engine: Engine, books: list[dict]) -> Verdict:  # type: ignore[type-arg]
+def compare_books(engine: Engine, books: list[dict]) -> Verdict:
     """`books` is the sandbox's answer of all trips it handed over. A cart that can't be priced waits for a person."""
     verdict = Verdict()
     with engine.connect() as connection:
         trips = {row["shopping_trip_id"]: row for row in connection.execute(text(OUR_TRIPS)).mappings()}
-        lines: dict[str, dict[int, dict]] = {}  # type: ignore[type-arg]
+        lines: dict[str, dict[int, dict]] = {}
         for row in connection.execute(text(OUR_LINES)).mappings():
             lines.setdefault(row["shopping_trip_id"], {})[row["line_number"]] = dict(row)
     handed_over = {trip["shopping_trip_id"]: trip for trip in books if trip["purchase_answers"]}
     for trip_id in sorted(trips.keys() ^ handed_over.keys()):
         verdict.differences.append(f"trip {trip_id}: {'only ours' if trip_id in trips else 'only the sandbox has it'}")
     for trip_id in sorted(trips.keys() & handed_over.keys()):
-        _compare_trip(verdict, trips[trip_id], lines.get(trip_id, {}), handed_over[trip_id])
+        _compare_trip(verdict, dict(trips[trip_id]), lines.get(trip_id, {}), handed_over[trip_id])
     return verdict
 
 
-def _compare_trip(verdict: Verdict, ours: dict, our_lines: dict[int, dict], theirs: dict) -> None:  # type: ignore[type-arg]
+def _compare_trip(verdict: Verdict, ours: dict, our_lines: dict[int, dict], theirs: dict) -> None:
     trip_id = theirs["shopping_trip_id"]
     verdict.trips += 1
     # what was taken is compared for every trip, whatever became of its cart

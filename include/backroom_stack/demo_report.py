@@ -20,7 +20,7 @@ def show(
     console: Console,
     day: date,
     verdict: Verdict,
-    summary: dict,  # type: ignore[type-arg]
+    summary: dict,
     airflow: AirflowApi,
     home: Path,
 ) -> bool:
@@ -55,7 +55,7 @@ def _table(connection: Connection, day: date, verdict: Verdict) -> Table:
     return table
 
 
-def _files(connection: Connection, summary: dict) -> list[str]:  # type: ignore[type-arg]
+def _files(connection: Connection, summary: dict) -> list[str]:
     """Every file that was announced is in the ledger of files and in the books."""
     there = connection.execute(text(FILES)).one()
     wrong = []
