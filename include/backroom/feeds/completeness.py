@@ -1,0 +1,154 @@
+"""When a store's business day is complete: judged from the ledger of files, never from which runs succeeded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from backroom.alerts import raise_alert
+from backroom.clock import business_date, business_day_bounds
+from backroom.settings import settings
+from backroom.stores.registry import Store, all_stores
+
+WINDOW = timedelta(minutes=15)  # Amazon writes a file every quarter of an hour
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A store's day: the ends (UTC) of the windows that it needs, and of those that are missing."""
+
+    store_id: str
+    business_date: date
+    needed: int
+    missing: tuple[datetime, ...]
+
+
+def windows(day: date, time_zone: str, *, margin: timedelta) -> list[datetime]:
+    """Ends of the windows that a business day needs: 92, 96 or 100 that overlap it, and those of the margin after."""
+    start, end = business_day_bounds(day, time_zone)
+    count = (end + margin - start) // WINDOW
+    return [start + WINDOW * number for number in range(1, count + 1)]
+
+
+def coverage(connection: Connection, *, store: Store, day: date) -> Coverage:
+    """Which windows of the day have been brought in; the same content under another key counts as well."""
+    needed = windows(day, store.time_zone, margin=_margin())
+    there = set(
+        connection.execute(
+            text(
+                "select distinct window_end from feed_file where store_id = :store"
+                " and state in ('INGESTED', 'SAME_CONTENT') and window_end between :first and :last"
+            ),
+            {"store": store.store_id, "first": needed[0], "last": needed[-1]},
+        ).scalars()
+    )
+    return Coverage(store.store_id, day, len(needed), tuple(end for end in needed if end not in there))
+
+
+def newly_complete_days(connection: Connection, *, now: datetime) -> list[tuple[str, date]]:
+    """Release each (store, business day) that has become complete, once.
+
+    A store with files needs every window. One with events alone is complete the margin after its day's end. A day
+    with sales that still lacks windows `day_release_cutoff_hours` after its end is released as incomplete, with an
+    alert, and once more, as revision 2, when the rest has come.
+    """
+    released = []
+    for store in all_stores(connection):
+        for day, before in _unreleased_days(connection, store, now):
+            if _release(connection, store, day, before, now):
+                released.append((store.store_id, day))
+    return released
+
+
+def days_released_at(connection: Connection, *, now: datetime) -> list[tuple[str, date]]:
+    """What a run of that business time released: what its retry must announce again."""
+    rows = connection.execute(
+        text("select store_id, business_date from day_release where released_at = :now order by 1, 2"), {"now": now}
+    )
+    return [(row.store_id, row.business_date) for row in rows]
+
+
+def _margin() -> timedelta:
+    return timedelta(minutes=settings().day_complete_margin_minutes)
+
+
+def _unreleased_days(connection: Connection, store: Store, now: datetime) -> list[tuple[date, int]]:
+    """Ended days, from the first of which we heard, that are not released as complete; and their last revision."""
+    first = connection.execute(
+        text(
+            "select least((select min(window_end) from feed_file where store_id = :store),"
+            " (select min(happened_at) from feed_event where store_id = :store),"
+            " (select min(trip_ended_at) from purchase where store_id = :store))"
+        ),
+        {"store": store.store_id},
+    ).scalar_one()
+    if first is None:
+        return []
+    done = {
+        row.business_date: (row.revision, row.complete)
+        for row in connection.execute(
+            text(
+                "select distinct on (business_date) business_date, revision, complete from day_release"
+                " where store_id = :store order by business_date, revision desc"
+            ),
+            {"store": store.store_id},
+        )
+    }
+    day, last = business_date(first, store.time_zone), business_date(now, store.time_zone)
+    days = []
+    while day < last:
+        revision, complete = done.get(day, (0, False))
+        if not complete:
+            days.append((day, revision))
+        day += timedelta(days=1)
+    return days
+
+
+def _release(connection: Connection, store: Store, day: date, before: int, now: datetime) -> bool:
+    _, end = business_day_bounds(day, store.time_zone)
+    if now < end + _margin():
+        return False
+    missing = coverage(connection, store=store, day=day).missing if "FILES" in store.feeds else ()
+    if missing:
+        cutoff = end + timedelta(hours=settings().day_release_cutoff_hours)
+        if before or now < cutoff or not _has_sales(connection, store, day):
+            return False
+        raise_alert(
+            connection,
+            key=f"feeds:incomplete:{store.store_id}:{day}",
+            severity="critical",
+            title=f"{store.store_id}, {day}: {len(missing)} intra-day windows are missing at the cut-off",
+            what_to_do=f"See `backroom feeds gaps --store {store.store_id} --date {day}`; ask Amazon to send them.",
+            now=now,
+            subject=f"{store.store_id}|{day}",
+            store_id=store.store_id,
+        )
+    recorded = connection.execute(
+        text(
+            "insert into day_release (store_id, business_date, revision, complete, released_at, missing_windows)"
+            " values (:store, :day, :revision, :complete, :now, :missing) on conflict do nothing"
+        ),
+        {
+            "store": store.store_id,
+            "day": day,
+            "revision": before + 1,
+            "complete": not missing,
+            "now": now,
+            "missing": len(missing),
+        },
+    )
+    return recorded.rowcount == 1
+
+
+def _has_sales(connection: Connection, store: Store, day: date) -> bool:
+    return bool(
+        connection.execute(
+            text(
+                "select exists (select from purchase where store_id = :store and business_date = :day)"
+                " or exists (select from amazon_order where store_id = :store and business_date = :day)"
+            ),
+            {"store": store.store_id, "day": day},
+        ).scalar_one()
+    )

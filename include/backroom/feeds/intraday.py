@@ -1,0 +1,194 @@
+"""Amazon's intra-day files, from the queue into the orders: `collect` copies them, `ingest` brings their rows in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, cast
+
+import structlog
+from sqlalchemy import Connection, Engine, Row, text
+
+from backroom.alerts import raise_alert
+from backroom.feeds.aws import Aws
+from backroom.feeds.collecting import collect
+from backroom.feeds.layout import WrongHeader
+from backroom.feeds.staging import Undecodable, judge, prepare, stage
+from backroom.orders.merge import Merged, merge
+
+__all__ = ["FileResult", "collect", "ingest", "ingest_all", "waiting"]
+
+_READERS = 8
+_IN_MEMORY = 8_000_000  # bytes of a file; a larger one waits in a temporary file
+_AHEAD = 16  # files read ahead of the one that is being brought in
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What came of a file. States: INGESTED, SAME_CONTENT (of another key), FAILED. Rows are order lines."""
+
+    file_id: int
+    state: str
+    rows_read: int = 0
+    rows_applied: int = 0
+    rows_stale: int = 0
+    rows_quarantined: int = 0
+    reason: str | None = None
+
+
+def waiting(connection: Connection) -> list[int]:
+    """Files that are copied and not yet brought in, in order of announcement."""
+    return list(
+        connection.execute(
+            text("select file_id from feed_file where state = 'COPIED' order by announced_at, file_id")
+        ).scalars()
+    )
+
+
+def ingest(engine: Engine, aws: Aws, *, file_id: int, now: datetime) -> FileResult:
+    """Bring one copied file in, in one transaction with its row of the ledger. Again: the result that is there."""
+    return ingest_all(engine, aws, file_ids=[file_id], now=now)[0]
+
+
+def ingest_all(engine: Engine, aws: Aws, *, file_ids: Sequence[int], now: datetime) -> list[FileResult]:
+    """The same for many files over one connection; the copies are read ahead by threads.
+
+    A file that can't be read as an order file is FAILED, with its reason and an alert, and the others go on. Raises
+    botocore's errors where our own bucket does not answer; what was done until then is done.
+    """
+    results = []
+    with engine.connect() as connection, ThreadPoolExecutor(_READERS) as readers:
+        with connection.begin():
+            prepare(connection)
+            copies = {
+                row.file_id: row.copy_key
+                for row in connection.execute(
+                    text("select file_id, copy_key from feed_file where file_id = any(:ids)"), {"ids": list(file_ids)}
+                )
+            }
+        for file_id, content in _read_ahead(readers, aws, file_ids, copies):
+            with content:
+                results.append(_ingest(connection, file_id, content, now))
+    return results
+
+
+def _read_ahead(
+    readers: ThreadPoolExecutor, aws: Aws, file_ids: Sequence[int], copies: dict[int, str | None]
+) -> Iterator[tuple[int, BinaryIO]]:
+    def read(file_id: int) -> BinaryIO:
+        content = tempfile.SpooledTemporaryFile(_IN_MEMORY)
+        if key := copies.get(file_id):
+            for block in aws.s3.get_object(Bucket=aws.feeds_bucket, Key=key)["Body"].iter_chunks(1_000_000):
+                content.write(block)
+            content.seek(0)
+        return cast("BinaryIO", content)
+
+    reading: list[tuple[int, Future[BinaryIO]]] = []
+    for file_id in file_ids:
+        reading.append((file_id, readers.submit(read, file_id)))
+        if len(reading) >= _AHEAD:
+            first, future = reading.pop(0)
+            yield first, future.result()
+    for file_id, future in reading:
+        yield file_id, future.result()
+
+
+def _ingest(connection: Connection, file_id: int, content: BinaryIO, now: datetime) -> FileResult:
+    try:
+        with connection.begin():
+            file = connection.execute(_LOCK, {"file": file_id}).one()
+            if file.state != "COPIED":
+                return _result(file)
+            if file.store_id is None:
+                raise WrongHeader(f"its key names no store of ours: {file.key}")
+            return _bring_in(connection, file, content, now)
+    except (WrongHeader, Undecodable) as error:
+        with connection.begin():
+            return _fail(connection, file_id, str(error), now)
+
+
+def _bring_in(connection: Connection, file: Row, content: BinaryIO, now: datetime) -> FileResult:
+    read = stage(connection, content)
+    state, reason, bad, merged = "INGESTED", None, 0, Merged(0, 0)
+    if read:
+        if file.same_as is not None:
+            state, reason = "SAME_CONTENT", f"as {file.same_as}"
+        bad = judge(
+            connection, file_id=file.file_id, store_id=file.store_id, currency=file.currency, keep=state == "INGESTED"
+        )
+    if read > bad:
+        # The same content under another key is a newer version of the same rows, so it is merged like any other:
+        # otherwise what stays would depend on which of the two came first.
+        merged = merge(
+            connection,
+            file_id=file.file_id,
+            window_end=file.window_end,
+            sequencer=file.sequencer,
+            time_zone=file.time_zone,
+        )
+    result = FileResult(file.file_id, state, read, merged.applied, merged.stale, bad, reason)
+    _settle(connection, result, now)
+    if bad and state == "INGESTED":
+        _alert(connection, file, "warning", f"{bad} rows of {file.key} are in quarantine", now)
+    return result
+
+
+def _fail(connection: Connection, file_id: int, reason: str, now: datetime) -> FileResult:
+    file = connection.execute(_LOCK, {"file": file_id}).one()
+    result = FileResult(file_id, "FAILED", reason=reason)
+    _settle(connection, result, now)
+    _alert(connection, file, "critical", f"The intra-day file {file.key} can't be taken in: {reason}", now)
+    _log.warning("file_failed", file_id=file_id, key=file.key, reason=reason)
+    return result
+
+
+def _settle(connection: Connection, result: FileResult, now: datetime) -> None:
+    connection.execute(
+        text(
+            "update feed_file set state = :state, reason = :reason, rows_read = :rows_read,"
+            " rows_applied = :rows_applied, rows_stale = :rows_stale, rows_quarantined = :rows_quarantined,"
+            " ingested_at = :now where file_id = :file_id"
+        ),
+        {**result.__dict__, "now": now},
+    )
+
+
+def _alert(connection: Connection, file: Row, severity: str, title: str, now: datetime) -> None:
+    raise_alert(
+        connection,
+        key=f"feeds:file:{file.file_id}",
+        severity="critical" if severity == "critical" else "warning",
+        title=title[:500],
+        what_to_do="See `backroom feeds quarantine list` and `backroom feeds files`; ask Amazon to send it again.",
+        now=now,
+        subject=str(file.file_id),
+        store_id=file.store_id,
+    )
+
+
+def _result(file: Row) -> FileResult:
+    return FileResult(
+        file.file_id,
+        file.state,
+        file.rows_read,
+        file.rows_applied,
+        file.rows_stale,
+        file.rows_quarantined,
+        file.reason,
+    )
+
+
+_LOCK = text(
+    """
+    select f.*, s.time_zone, s.currency, (
+        select o.key from feed_file o
+        where o.sha256 = f.sha256 and (o.bucket, o.key) <> (f.bucket, f.key) and o.state = 'INGESTED' limit 1
+    ) as same_as
+    from feed_file f left join store s on s.store_id = f.store_id
+    where f.file_id = :file for update of f
+    """
+)

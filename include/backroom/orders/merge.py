@@ -1,0 +1,109 @@
+"""Staged order rows into amazon_order and amazon_order_line: of each row the highest version stays.
+
+The version is (updatedAt, end of the file's window, sequencer); within one file the last line wins. So the outcome does
+not depend on the order in which files arrive (docs/feeds.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Order lines of one file: new or newer than ours, and older than ours."""
+
+    applied: int
+    stale: int
+
+
+def merge(connection: Connection, *, file_id: int, window_end: datetime, sequencer: str, time_zone: str) -> Merged:
+    """Bring in what stands in the session's table staged_order, all of it judged good. `time_zone` is the store's."""
+    given = {"file": file_id, "window_end": window_end, "sequencer": sequencer, "zone": time_zone}
+    connection.execute(text(_ORDERS), given)
+    row = connection.execute(text(_LINES), given).one()
+    connection.execute(text(_SETTLE_LINES))
+    return Merged(row.applied, row.offered - row.applied)
+
+
+_ORDERS = """
+insert into amazon_order (store_id, order_id, shopping_trip_id, business_date, status, entry_method, trip_started_at,
+    trip_ended_at, currency, order_total, authorized, captured, refunded, card_brand, card_last_four,
+    reconciliation_id, updated_at, window_end, sequencer)
+select distinct on (store_id, order_id) store_id, order_id, shopping_trip_id,
+    (cast(trip_ended_at as timestamptz) at time zone :zone)::date, status, entry_method,
+    cast(trip_started_at as timestamptz), cast(trip_ended_at as timestamptz), currency, cast(order_total as numeric),
+    cast(authorized as numeric), cast(captured as numeric), cast(refunded as numeric), nullif(card_brand, ''),
+    nullif(card_last_four, ''), nullif(reconciliation_id, ''), cast(updated_at as timestamptz), :window_end, :sequencer
+from staged_order
+order by store_id, order_id, cast(updated_at as timestamptz) desc, line desc
+on conflict (store_id, order_id) do update set shopping_trip_id = excluded.shopping_trip_id,
+    business_date = excluded.business_date, status = excluded.status, entry_method = excluded.entry_method,
+    trip_started_at = excluded.trip_started_at, trip_ended_at = excluded.trip_ended_at, currency = excluded.currency,
+    order_total = excluded.order_total, authorized = excluded.authorized, captured = excluded.captured,
+    refunded = excluded.refunded, card_brand = excluded.card_brand, card_last_four = excluded.card_last_four,
+    reconciliation_id = excluded.reconciliation_id, updated_at = excluded.updated_at,
+    window_end = excluded.window_end, sequencer = excluded.sequencer
+where (excluded.updated_at, excluded.window_end, excluded.sequencer)
+    > (amazon_order.updated_at, amazon_order.window_end, amazon_order.sequencer)
+""".replace("::", "\\:\\:")
+
+_LINES = """
+with newest as (
+    select distinct on (store_id, order_id, line_number) store_id, order_id, cast(line_number as integer) as number,
+        item_sku, cast(quantity as numeric) as quantity, unit, cast(list_price as numeric) as list_price,
+        cast(price as numeric) as price, cast(promotion as numeric) as promotion, cast(tax as numeric) as tax,
+        cast(updated_at as timestamptz) as updated_at
+    from staged_order
+    order by store_id, order_id, line_number, cast(updated_at as timestamptz) desc, line desc
+), applied as (
+    insert into amazon_order_line (store_id, order_id, line_number, item_sku, quantity, unit, list_price, price,
+        promotion, tax, updated_at, window_end, sequencer, file_id)
+    select store_id, order_id, number, item_sku, quantity, unit, list_price, price, promotion, tax, updated_at,
+        :window_end, :sequencer, :file from newest
+    on conflict (store_id, order_id, line_number) do update set item_sku = excluded.item_sku,
+        quantity = excluded.quantity, unit = excluded.unit, list_price = excluded.list_price, price = excluded.price,
+        promotion = excluded.promotion, tax = excluded.tax, updated_at = excluded.updated_at,
+        window_end = excluded.window_end, sequencer = excluded.sequencer, file_id = excluded.file_id
+    where (excluded.updated_at, excluded.window_end, excluded.sequencer)
+        > (amazon_order_line.updated_at, amazon_order_line.window_end, amazon_order_line.sequencer)
+    returning 1
+)
+select (select count(*) from applied) as applied, (select count(*) from staged_order) as offered
+"""
+
+# Which of an order's lines still stand? Counted from the newest version down, lines are kept until they add up to the
+# order's total: first by the newest updatedAt alone (its lines may be split over files), else at the first version
+# where the sum fits. What is older than that is gone. Where no such sum fits, lines are missing: the order waits.
+_SETTLE_LINES = """
+with touched as (
+    select distinct store_id, order_id from staged_order
+), summed as (
+    select l.store_id, l.order_id, l.line_number, o.order_total,
+        l.updated_at = o.updated_at as newest,
+        sum(l.price + l.tax) filter (where l.updated_at = o.updated_at) over (
+            partition by l.store_id, l.order_id) as newest_sum,
+        sum(l.price + l.tax) over w as sum_down_to_here,
+        row_number() over (partition by l.store_id, l.order_id
+            order by l.updated_at desc, l.window_end desc, l.sequencer desc, l.line_number) as place,
+        count(*) over w as place_of_last_peer
+    from touched join amazon_order o using (store_id, order_id) join amazon_order_line l using (store_id, order_id)
+    window w as (partition by l.store_id, l.order_id order by l.updated_at desc, l.window_end desc, l.sequencer desc)
+), cut as (
+    select store_id, order_id,
+        case when bool_or(newest and newest_sum = order_total) then count(*) filter (where newest)
+            else min(place_of_last_peer) filter (where sum_down_to_here = order_total) end as kept
+    from summed group by store_id, order_id
+), lines as (
+    update amazon_order_line l set dropped = coalesce(s.place > c.kept, false)
+    from summed s join cut c using (store_id, order_id)
+    where l.store_id = s.store_id and l.order_id = s.order_id and l.line_number = s.line_number
+        and l.dropped <> coalesce(s.place > c.kept, false)
+)
+update amazon_order o set incomplete = c.kept is null
+from cut c
+where o.store_id = c.store_id and o.order_id = c.order_id and o.incomplete <> (c.kept is null)
+"""
