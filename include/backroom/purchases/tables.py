@@ -10,12 +10,16 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
-from backroom.db.metadata import Amount, Identifier, Instant, Json, Quantity, Rate, metadata
+from backroom.db.metadata import Amount, Identifier, Instant, Json, Rate, metadata
+
+CartQuantity = Numeric(18, 8, asdecimal=True)  # every value of at most 10 characters, exactly
 
 shelf_price = Table(
     "shelf_price",
@@ -48,6 +52,11 @@ promotion = Table(
 )
 Index("ix_promotion_line", promotion.c.store_id, promotion.c.item_sku)
 Index("ix_promotion_basket", promotion.c.store_id, promotion.c.shopping_trip_id)
+Index(
+    "ix_promotion_every_basket",
+    promotion.c.store_id,
+    postgresql_where=text("kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null"),
+)
 
 tax_rate = Table(
     "tax_rate",
@@ -101,11 +110,13 @@ purchase_line = Table(
     Column("item_id", Identifier, nullable=False, comment="as it came"),
     Column("item_type", Text, nullable=False),
     Column("item_sku", Identifier, comment="null: unknown to us"),
-    Column("quantity", Quantity, nullable=False),
+    Column("quantity", CartQuantity, nullable=False, comment="as it came, in `unit`"),
     Column("unit", Text, nullable=False),
-    Column("list_price", Amount, comment="per unit"),
-    Column("list_amount", Amount, comment="list_price x quantity, rounded"),
+    Column("list_price", Amount, comment="per `price_unit`"),
+    Column("price_unit", Text, comment="the unit that the product is sold by"),
+    Column("list_amount", Amount, comment="list_price x quantity in price_unit, rounded"),
     Column("promotion_id", Identifier),
+    Column("promotion_percentage", Rate),
     Column("promotion_amount", Amount, comment="taken off, rounded"),
     Column("product_tax_code", Text),
     Column("tax_rate", Rate),

@@ -258,6 +258,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("promotion_id", name=op.f("pk_promotion")),
     )
     op.create_index("ix_promotion_basket", "promotion", ["store_id", "shopping_trip_id"], unique=False)
+    op.create_index(
+        "ix_promotion_every_basket",
+        "promotion",
+        ["store_id"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null"),
+    )
     op.create_index("ix_promotion_line", "promotion", ["store_id", "item_sku"], unique=False)
     op.create_table(
         "quality_result",
@@ -838,13 +845,18 @@ def upgrade() -> None:
         sa.Column("item_id", sa.String(length=255), nullable=False, comment="as it came"),
         sa.Column("item_type", sa.Text(), nullable=False),
         sa.Column("item_sku", sa.String(length=255), nullable=True, comment="null: unknown to us"),
-        sa.Column("quantity", sa.Numeric(precision=14, scale=4), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=18, scale=8), nullable=False, comment="as it came, in `unit`"),
         sa.Column("unit", sa.Text(), nullable=False),
-        sa.Column("list_price", sa.Numeric(precision=14, scale=4), nullable=True, comment="per unit"),
+        sa.Column("list_price", sa.Numeric(precision=14, scale=4), nullable=True, comment="per `price_unit`"),
+        sa.Column("price_unit", sa.Text(), nullable=True, comment="the unit that the product is sold by"),
         sa.Column(
-            "list_amount", sa.Numeric(precision=14, scale=4), nullable=True, comment="list_price x quantity, rounded"
+            "list_amount",
+            sa.Numeric(precision=14, scale=4),
+            nullable=True,
+            comment="list_price x quantity in price_unit, rounded",
         ),
         sa.Column("promotion_id", sa.String(length=255), nullable=True),
+        sa.Column("promotion_percentage", sa.Numeric(precision=9, scale=6), nullable=True),
         sa.Column("promotion_amount", sa.Numeric(precision=14, scale=4), nullable=True, comment="taken off, rounded"),
         sa.Column("product_tax_code", sa.Text(), nullable=True),
         sa.Column("tax_rate", sa.Numeric(precision=9, scale=6), nullable=True),
@@ -918,6 +930,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_quality_result_run"), table_name="quality_result")
     op.drop_table("quality_result")
     op.drop_index("ix_promotion_line", table_name="promotion")
+    op.drop_index(
+        "ix_promotion_every_basket",
+        table_name="promotion",
+        postgresql_where=sa.text("kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null"),
+    )
     op.drop_index("ix_promotion_basket", table_name="promotion")
     op.drop_table("promotion")
     op.drop_index(op.f("ix_gate_decision_store_id"), table_name="gate_decision")

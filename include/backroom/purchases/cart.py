@@ -1,0 +1,93 @@
+"""A finished cart as it was handed over, and what follows from it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from backroom.purchases.pricing import CartItem
+
+NOT_PAID_BY_CARD = frozenset({"ASSOCIATE", "CASH_SHOPPER"})
+_PAYABLE_TRIP_ID = re.compile(r"[0-9a-zA-Z_-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class AuthEvent:
+    """One entry of the trip. `shopper_id` and `shopper_type` are those of the scan result, where there was one."""
+
+    auth_event_id: str
+    by_app: bool
+    shopper_id: str | None = None
+    shopper_type: str | None = None
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """What our gate answered to an auth event: whether it opened, and for whom."""
+
+    admitted: bool
+    shopper_id: str | None
+    shopper_type: str | None
+
+
+@dataclass(frozen=True)
+class Cart:
+    """A finished trip. Times are UTC; the trip is priced as of `ended_at`."""
+
+    request_id: str
+    shopping_trip_id: str
+    store_id: str
+    started_at: datetime
+    ended_at: datetime
+    auth_events: tuple[AuthEvent, ...]
+    items: tuple[CartItem, ...]
+    shopper_identity: str | None = None
+
+    @property
+    def payable(self) -> bool:
+        """Whether the payment service takes the trip's id (ours: payments.md's pattern)."""
+        return _PAYABLE_TRIP_ID.fullmatch(self.shopping_trip_id) is not None
+
+    def meaning(self) -> str:
+        """A hash of what was bought, where and until when: equal for copies, whatever their request ids."""
+        lines = sorted(
+            [item.item_type, item.item_id, f"{item.quantity.normalize():f}", item.unit] for item in self.items
+        )
+        whole = [self.store_id, self.started_at.isoformat(), self.ended_at.isoformat(), lines]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose trip it is. Card entry carries no shopper of ours."""
+
+    entry_method: str
+    shopper_id: str | None = None
+    shopper_type: str | None = None
+
+    @property
+    def pays_by_card(self) -> bool:
+        """False for associates and for those who pay cash in the store."""
+        return self.shopper_type not in NOT_PAID_BY_CARD
+
+
+def owner_of(cart: Cart, at_the_gate: Mapping[str, GateRecord]) -> Owner:
+    """The first auth event that came in decides; one that our gate refused did not (the shopper then tapped a card).
+
+    `at_the_gate` holds our own answers by auth event id, where the gate asked us. Source: inbound.md, 5.
+    """
+    refused = {event_id for event_id, record in at_the_gate.items() if not record.admitted}
+    came_in = [event for event in cart.auth_events if event.auth_event_id not in refused]
+    first = (came_in or cart.auth_events)[0]
+    if not first.by_app:
+        return Owner("CREDIT_CARD")
+    record = at_the_gate.get(first.auth_event_id)
+    return Owner(
+        "APP",
+        first.shopper_id or (record.shopper_id if record else None),
+        first.shopper_type or (record.shopper_type if record else None),
+    )

@@ -1,0 +1,63 @@
+"""What a person is asked about a cart that can't simply be priced and charged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from backroom.purchases.cart import Cart
+from backroom.purchases.pricing import Problem
+from backroom.reviews.cases import open_case
+
+
+def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Problem]) -> None:
+    """A line has no product, no price or no fitting unit: the cart is stored, not charged."""
+    reasons = [f"line {problem.item.line_number}: {problem.reason}" for problem in problems]
+    open_case(
+        connection,
+        kind="BAD_CART",
+        subject=cart.shopping_trip_id,
+        store_id=cart.store_id,
+        asked_by="purchases",
+        question=f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged?",
+        known={"problems": reasons, "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
+        choices=[
+            ("PRICE_AGAIN", "priced with the catalog and price book as they are now, and charged"),
+            ("CHARGE_NOTHING", "nothing is charged; the pre-authorization is cancelled"),
+        ],
+        now=cart.ended_at,
+        when_overdue="the pre-authorization ends and the sale is lost",
+    )
+
+
+def ask_about_unpayable_trip(connection: Connection, cart: Cart) -> None:
+    """The payment service would refuse the trip's id, so that there is nothing to charge or cancel."""
+    open_case(
+        connection,
+        kind="NOT_CHARGEABLE",
+        subject=cart.shopping_trip_id,
+        store_id=cart.store_id,
+        asked_by="purchases",
+        question="The payment service takes letters, digits, - and _ in a trip's id; this one has others. "
+        "Ask Amazon about the trip.",
+        known={"lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
+        choices=[("SEEN", "nothing is charged here; what Amazon does about it is settled with Amazon")],
+        now=cart.ended_at,
+    )
+
+
+def ask_about_another_cart(connection: Connection, cart: Cart, raw_body: str) -> None:
+    """A trip that is recorded came again with other contents; the second body is kept with the question."""
+    open_case(
+        connection,
+        kind="DIFFERENT_CART",
+        subject=cart.shopping_trip_id,
+        store_id=cart.store_id,
+        asked_by="purchases",
+        question=f"Trip {cart.shopping_trip_id} came again with another cart. The first stands; is it the right one?",
+        known={"second_body": json.loads(raw_body)},
+        choices=[("KEEP_FIRST", "nothing changes: the first cart stands")],
+        now=cart.ended_at,
+    )

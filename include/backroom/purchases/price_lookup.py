@@ -1,0 +1,71 @@
+"""What the catalog and the price book say about one cart, in two queries keyed by the cart's items."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from backroom.purchases.cart import Cart
+from backroom.purchases.pricing import Product, Promotion
+
+_PRODUCTS = text("""
+    select item.item_type, item.item_id, product.item_sku, product.unit, product.product_tax_code,
+           price.amount, tax.rate, tax.jurisdiction
+    from unnest(cast(:item_types as text[]), cast(:item_ids as text[])) as item (item_type, item_id)
+    left join catalog_barcode as code
+      on item.item_type = 'SCANCODE' and code.store_id = :store_id and code.barcode = item.item_id
+    join catalog_item as product
+      on product.store_id = :store_id
+     and product.item_sku = case item.item_type when 'SCANCODE' then code.item_sku else item.item_id end
+    left join shelf_price as price
+      on price.store_id = :store_id and price.item_sku = product.item_sku
+     and price.valid_from <= :at and (price.valid_to is null or price.valid_to > :at)
+    left join tax_rate as tax
+      on tax.store_id = :store_id and tax.product_tax_code = product.product_tax_code
+     and tax.valid_from <= :at and (tax.valid_to is null or tax.valid_to > :at)
+""")
+
+_PROMOTIONS = text("""
+    select promotion_id, percentage, item_sku from (
+        select * from promotion where store_id = :store_id and item_sku = any(cast(:skus as text[]))
+        union all
+        select * from promotion where store_id = :store_id and shopping_trip_id = :trip_id
+        union all
+        select * from promotion
+        where store_id = :store_id and kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null
+    ) as applicable
+    where valid_from <= :at and (valid_to is null or valid_to > :at)
+""")
+
+
+def products_of(connection: Connection, cart: Cart) -> dict[tuple[str, str], Product]:
+    """The cart's products by (item_type, item_id), priced as of the trip's end; unknown items are absent."""
+    items = sorted({(item.item_type, item.item_id) for item in cart.items})
+    rows = connection.execute(
+        _PRODUCTS,
+        {
+            "item_types": [item_type for item_type, _ in items],
+            "item_ids": [item_id for _, item_id in items],
+            "store_id": cart.store_id,
+            "at": cart.ended_at,
+        },
+    )
+    return {
+        (row.item_type, row.item_id): Product(
+            item_sku=row.item_sku,
+            sold_by=row.unit,
+            list_price=row.amount,
+            product_tax_code=row.product_tax_code,
+            tax_rate=row.rate or Product.tax_rate,
+            tax_jurisdiction=row.jurisdiction,
+        )
+        for row in rows
+    }
+
+
+def promotions_for(connection: Connection, cart: Cart, skus: set[str]) -> list[Promotion]:
+    """All promotions that apply to the trip's end: for these SKUs, for this basket, for every basket."""
+    rows = connection.execute(
+        _PROMOTIONS,
+        {"skus": sorted(skus), "store_id": cart.store_id, "trip_id": cart.shopping_trip_id, "at": cart.ended_at},
+    )
+    return [Promotion(row.promotion_id, row.percentage, row.item_sku) for row in rows]
