@@ -1,0 +1,115 @@
+"""What became of a call, told apart as money needs it.
+
+SUCCEEDED: Amazon said yes. REFUSED: a definite no to this attempt. NOT_SENT: we never reached them. UNKNOWN: it may
+have taken effect (read time-out, connection lost, 5xx). Statuses and texts are those of payments.md and catalog.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from backroom.errors import BackroomError
+
+DEFAULT_RETRY_AFTER: Final = 600  # seconds; the published value, for a 429 whose header is missing or malformed
+
+
+class Outcome(StrEnum):
+    """The four ends of an attempt."""
+
+    SUCCEEDED = "SUCCEEDED"
+    REFUSED = "REFUSED"
+    NOT_SENT = "NOT_SENT"
+    UNKNOWN = "UNKNOWN"
+
+
+class Problem(StrEnum):
+    """Why it did not succeed."""
+
+    UNKNOWN_TRIP = "UNKNOWN_TRIP"
+    EXPIRED = "EXPIRED"
+    BAD_REQUEST = "BAD_REQUEST"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    THROTTLED = "THROTTLED"
+    SERVER_ERROR = "SERVER_ERROR"
+    TIMED_OUT = "TIMED_OUT"
+    CONNECTION_LOST = "CONNECTION_LOST"
+    UNREACHABLE = "UNREACHABLE"
+    UNINTELLIGIBLE = "UNINTELLIGIBLE"
+
+
+_BY_MESSAGE: Final = {
+    "UnknownShoppingTrip": Problem.UNKNOWN_TRIP,
+    "ShoppingTripExpiredException": Problem.EXPIRED,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One attempt's end. `body` is parsed JSON with exact numbers, None where there was none."""
+
+    outcome: Outcome
+    problem: Problem | None = None
+    status: int | None = None
+    body: Any = None
+    message: str = ""
+    retry_after: int | None = None  # seconds, with THROTTLED
+    latency_seconds: float | None = None
+
+    def for_the_record(self) -> dict[str, Any]:
+        """As it is kept in a JSON column: amounts as exact text."""
+        kept: dict[str, Any] = {"body": _as_text(self.body)}
+        if self.problem is not None:
+            kept |= {"problem": self.problem.value, "message": self.message}
+        if self.retry_after is not None:
+            kept["retry_after"] = self.retry_after
+        return kept
+
+
+class CallFailed(BackroomError):
+    """A call to Amazon did not succeed; `answer` says how."""
+
+    def __init__(self, what: str, answer: Answer) -> None:
+        super().__init__(
+            f"{what}: {answer.outcome.value.lower().replace('_', ' ')}"
+            f" ({answer.problem}{f', HTTP {answer.status}' if answer.status else ''}"
+            f"{f': {answer.message}' if answer.message else ''})"
+        )
+        self.answer = answer
+
+
+def judge(status: int, body: Any, retry_after: str | None, latency_seconds: float) -> Answer:
+    """What an HTTP answer means for the attempt that it answers."""
+    message = str(body.get("errorMsg", "")) if isinstance(body, dict) else ""
+    outcome, problem, wait = Outcome.REFUSED, Problem.BAD_REQUEST, None
+    if status in (200, 201):
+        return Answer(Outcome.SUCCEEDED, None, status, body, latency_seconds=latency_seconds)
+    if status >= 500:
+        outcome, problem = Outcome.UNKNOWN, Problem.SERVER_ERROR
+    elif status == 408:
+        outcome, problem = Outcome.UNKNOWN, Problem.TIMED_OUT
+    elif status == 429:
+        problem, wait = Problem.THROTTLED, seconds_to_wait(retry_after)
+    elif status == 403:
+        problem = Problem.NOT_ALLOWED
+    elif status == 400:
+        problem = _BY_MESSAGE.get(message, Problem.BAD_REQUEST)
+    return Answer(outcome, problem, status, body, message, wait, latency_seconds)
+
+
+def seconds_to_wait(retry_after: str | None) -> int:
+    """The header's seconds; the published 600 where it is missing or not a number."""
+    text = (retry_after or "").strip()
+    return int(text) if text.isascii() and text.isdigit() else DEFAULT_RETRY_AFTER
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dict):
+        return {key: _as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return value
