@@ -1,0 +1,57 @@
+"""Every DAG loads, says whose it is, what it does and what to do when it fails, and has a test that runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backroom_airflow.tags import Tag
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DAG_IDS = {path.stem for path in (CHECKOUT / "dags").glob("*.py")}
+POOLS = {"default_pool", *json.loads((CHECKOUT / "deploy" / "airflow" / "pools.json").read_text())}
+
+
+def test_the_bag_is_the_folder_and_clean(dag_bag: DagBag) -> None:
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == DAG_IDS
+    assert {"catalog_sync", "intraday_ingestion", "charge_lifecycle", "reconciliation"} <= DAG_IDS
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_has_owner_tags_retries_pools_and_its_page(dag_bag: DagBag, dag_id: str) -> None:
+    dag = dag_bag.dags[dag_id]
+    assert dag.tags
+    assert set(dag.tags) <= {tag.value for tag in Tag}
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    page = (dag.doc_md or "").lower()
+    assert "rerun" in page, "says what a rerun does"
+    assert "fail" in page, "says what to do when it fails"
+    assert "interval" in page or '"now"' in page or "now" in page, "says whether it works on now or an interval"
+    for task in dag.tasks:
+        assert task.owner not in ("", "airflow"), task.task_id
+        assert task.retries >= 1, task.task_id
+        assert task.pool in POOLS, task.task_id
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_file_is_wiring(dag_id: str) -> None:
+    assert len((CHECKOUT / "dags" / f"{dag_id}.py").read_text().splitlines()) <= 110
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_is_run_by_a_test(dag_id: str) -> None:
+    ran = [
+        path
+        for path in (CHECKOUT / "tests").rglob("test_*.py")
+        if ".test(" in (text := path.read_text()) and re.search(rf"[\"']{dag_id}[\"']", text) and path != Path(__file__)
+    ]
+    assert ran, f"no test runs dag.test() of {dag_id}"
