@@ -48,7 +48,9 @@ def price_cart(
     files: RetailerFiles, store_id: str, trip_id: str, ended_at: int, cart: list[dict[str, Any]]
 ) -> list[Line]:
     """The cart's lines, priced as of `ended_at`, the trip's end."""
-    return [_line(files, store_id, trip_id, ended_at, number, item) for number, item in enumerate(cart, start=1)]
+    return [
+        _line(files, store_id, trip_id, ended_at, number=number, item=item) for number, item in enumerate(cart, start=1)
+    ]
 
 
 def places(currency: str) -> int:
@@ -74,7 +76,7 @@ def half_up(value: Fraction) -> int:
     return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
-def _line(files: RetailerFiles, store_id: str, trip_id: str, moment: int, number: int, item: dict[str, Any]) -> Line:
+def _line(files: RetailerFiles, store_id: str, trip_id: str, moment: int, *, number: int, item: dict[str, Any]) -> Line:
     sku = item["id"] if item["type"] == "SKU" else files.barcodes.get((store_id, item["id"]), "")
     product = files.products.get((store_id, sku))
     prices = [price for price in files.prices.get((store_id, sku), []) if price.in_force(moment)]

@@ -8,8 +8,9 @@ its hash alone. So no fault depends on who arrives first. Single trips can be gi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 THROTTLED = "THROTTLED"
@@ -65,13 +66,14 @@ DEMO: dict[str, Any] = {
         },
         "capture": {THROTTLED: 0.01, SERVER_ERROR: 0.0012, DROPPED_AFTER: 0.01},
         "settlement": {DECLINED: 0.01},
-        "cancel": {THROTTLED: 0.02, SERVER_ERROR: 0.02},
+        "cancel": {THROTTLED: 0.1, SERVER_ERROR: 0.1},
         "gate": {TWICE: 0.01, PARALLEL: 0.01},
         "purchases": {TWICE: 0.01, PARALLEL: 0.01},
         "file": {ANNOUNCED_TWICE: 0.03, REWRITTEN: 0.03, BROKEN_ROW: 0.01},
         "event": {DELIVERED_TWICE: 0.02},
     }
 }
+NAMED: dict[str, dict[str, Any]] = {"none": {}, "demo": DEMO}
 
 
 @dataclass(frozen=True)
@@ -109,29 +111,35 @@ class FaultPlan:
         return None
 
 
-def make_plan(asked: Any, seed: int, trip_ids: Iterable[str] = ()) -> FaultPlan:
+def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyType({})) -> FaultPlan:
     """The plan of a load request: "none", "demo", or an object.
 
-    The object: {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any
-    of retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls.
+    `trips` says of each known trip whether it has a cart: adjustments and captures are ranked among those that have
+    one, cancellations among those that have none. The object:
+    {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any of
+    retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls.
     "" in a trip's list is an attempt without a fault. Raises ValueError for what it does not know.
     """
-    plan = {"none": {}, "demo": DEMO, None: {}}[asked] if asked is None or isinstance(asked, str) else dict(asked)
+    plan = NAMED.get(asked or "none") if asked is None or isinstance(asked, str) else asked
+    if not isinstance(plan, dict):
+        raise ValueError(f"faults: must be one of {sorted(NAMED)} or an object (it is {asked!r})")
     known = {"rates", "trips", "retry_after_seconds", "pending_minutes", "settle_minutes", "repeated_capture"}
     unknown = set(plan) - known - {"catalog_polls"}
     if unknown:
         raise ValueError(f"faults: unknown {sorted(unknown)}")
-    rates, trips = plan.get("rates", {}), plan.get("trips", {})
-    for operation, kinds in [*rates.items(), *(item for named in trips.values() for item in named.items())]:
+    rates, named_trips = plan.get("rates", {}), plan.get("trips", {})
+    for operation, kinds in [*rates.items(), *(item for named in named_trips.values() for item in named.items())]:
         strange = set(kinds) - KINDS.get(operation, frozenset()) - {""}
         if operation not in KINDS or strange:
             raise ValueError(f"faults: {operation} with {sorted(kinds)}; known: {sorted(KINDS.get(operation, KINDS))}")
-    ids = sorted(trip_ids)
     ranked = {
-        operation: _ranked(seed, operation, kinds, ids) for operation, kinds in rates.items() if operation != "file"
+        operation: _ranked(seed, operation, kinds, [trip for trip, has_cart in trips.items() if has_cart is wanted])
+        for operation, kinds in rates.items()
+        for wanted in [operation != "cancel"]
+        if operation not in ("file", "event")
     }
     figures = {name: plan[name] for name in plan if name not in ("rates", "trips")}
-    return FaultPlan(seed=seed, rates=rates, trips=trips, ranked=ranked, **figures)
+    return FaultPlan(seed=seed, rates=rates, trips=named_trips, ranked=ranked, **figures)
 
 
 def _ranked(seed: int, operation: str, kinds: dict[str, float], trip_ids: list[str]) -> dict[str, str]:

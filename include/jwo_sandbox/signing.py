@@ -52,7 +52,9 @@ def verify(
     _, region, service, _ = found["scope"].split("/")
     if service != SERVICE:
         raise BadSignature(f"signed for {service}, not for {SERVICE}")
-    expected = _signature(method, url, {name: headers.get(name, "") for name in names}, body, secret, region, stamp)
+    expected = _signature(
+        method, url, {name: headers.get(name, "") for name in names}, body, secret=secret, region=region, stamp=stamp
+    )
     same_key = hmac.compare_digest(found["key"], key_id)
     if not (hmac.compare_digest(expected, found["signature"]) and same_key):
         raise BadSignature("the signature is not ours")
@@ -70,7 +72,7 @@ def _check_time(stamp: str, scope: str, now: datetime) -> None:
 
 
 def _signature(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, secret: str, region: str, stamp: str
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, secret: str, region: str, stamp: str
 ) -> str:
     signer = SigV4Auth(Credentials("", secret), SERVICE, region)
     request = AWSRequest(method=method, url=url, data=body, headers=dict(headers))

@@ -1,0 +1,181 @@
+"""The intra-day files: one per store and 15-minute window, each with the orders updated in the hour before its end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote_plus
+
+from jwo_sandbox import faults, instants
+from jwo_sandbox.arithmetic import to_decimal
+from jwo_sandbox.aws_resources import REPORTS_BUCKET, REPORTS_TOPIC
+from jwo_sandbox.books import Books
+from jwo_sandbox.faults import FaultPlan
+from jwo_sandbox.outbox import Outbox
+from jwo_sandbox.retailer_files import Store
+
+COLUMNS = (
+    "orderId,shoppingTripId,storeId,orderStatus,entryMethod,tripStartTime,tripEndTime,lineNumber,merchantSku,"
+    "quantityValue,quantityUnit,priceValue,taxValue,listPriceValue,promotionValue,currency,orderTotal,"
+    "authorizedAmount,capturedAmount,refundedAmount,cardBrand,cardLastFourDigits,reconciliationId,updatedAt"
+).split(",")
+SUBJECT = "Amazon S3 Notification"
+COVERS = instants.HOUR
+REWRITTEN_AFTER = 2 * instants.WINDOW
+"""How much later a file is written again, when the plan says so."""
+
+
+@dataclass
+class Reporting:
+    """Writes the files of windows as they close, and announces them."""
+
+    books: Books
+    outbox: Outbox
+    stores: dict[str, Store]
+    plan: FaultPlan
+
+    def next_window(self) -> int | None:
+        """End of the earliest window that has no file yet; None where no store takes files."""
+        ends = [self._next_of(store) for store in self._stores()]
+        return min(ends) if ends else None
+
+    def close_windows(self, window_end: int) -> None:
+        """Write the files of the window that ends at this moment, and again those that are due to be rewritten."""
+        with self.books:
+            for store in self._stores():
+                if self._next_of(store) == window_end:
+                    self._write(store, window_end, updated_to=window_end, version=1, announced_at=window_end)
+                    earlier = window_end - REWRITTEN_AFTER
+                    if self._fault(store, earlier) == faults.REWRITTEN and self._has_file(store, earlier):
+                        self._write(store, earlier, updated_to=window_end, version=2, announced_at=window_end)
+
+    def start_day(self, day: date) -> None:
+        """From which business day on there are files."""
+        starts = {store.store_id: instants.day_start(day, store.time_zone) for store in self.stores.values()}
+        self.books.keep("first_window", starts)
+
+    def _stores(self) -> list[Store]:
+        return [store for store in self.stores.values() if "FILES" in store.feeds]
+
+    def _next_of(self, store: Store) -> int:
+        last = self.books.count("select max(window_end) from window_file where store_id = ?", (store.store_id,))
+        return (last or self.books.setting("first_window")[store.store_id]) + instants.WINDOW
+
+    def _has_file(self, store: Store, window_end: int) -> bool:
+        found = self.books.count(
+            "select count(*) from window_file where store_id = ? and window_end = ?", (store.store_id, window_end)
+        )
+        return found == 1
+
+    def _fault(self, store: Store, window_end: int) -> str | None:
+        return self.plan.fault(f"{store.store_id}|{window_end}", "file", 1)
+
+    def _write(self, store: Store, window_end: int, *, updated_to: int, version: int, announced_at: int) -> None:
+        orders = self.books.all(
+            "select * from trip where store_id = ? and stage = 'LEFT' and updated_at > ? and updated_at <= ?"
+            " order by updated_at, order_id",
+            (store.store_id, window_end - COVERS, updated_to),
+        )
+        rows = [row for order in orders for row in self._rows(order)]
+        fault = self._fault(store, window_end)
+        if fault == faults.BROKEN_ROW and rows:
+            rows.append([*rows[-1][:11], "12,x", *rows[-1][12:]])
+        sequence = self.books.count("select count(*) from window_file") + 1
+        key = f"{store.merchant}/{store.store_id}/orders_{instants.to_datetime(window_end):%Y%m%d_%H%M}.csv"
+        record = {
+            "store_id": store.store_id,
+            "window_end": window_end,
+            "version": version,
+            "key": key,
+            "sequencer": f"{0x0065E000000000 + sequence:016X}",
+            "orders": len(orders),
+            "lines": len(rows),
+            "announcements": 2 if fault == faults.ANNOUNCED_TWICE else 1,
+        }
+        self.books.insert("window_file", [record])
+        self.outbox.submit(self._deliver, record, _csv(rows), announced_at)
+
+    def _rows(self, order: sqlite3.Row) -> list[list[str]]:
+        lines = self.books.all(
+            "select * from line where shopping_trip_id = ? order by line_number", (order["shopping_trip_id"],)
+        )
+        money = _Money(order["currency"])
+        total = sum(line["total"] for line in lines)
+        return [
+            [
+                order["order_id"],
+                order["shopping_trip_id"],
+                order["store_id"],
+                order["order_status"],
+                order["entry_method"],
+                instants.text(order["started_at"]),
+                instants.text(order["ended_at"]),
+                str(line["line_number"]),
+                line["item_sku"],
+                line["quantity"],
+                line["unit"],
+                money.text(line["list_amount"] - line["promotion_amount"]),
+                money.text(line["tax_amount"]),
+                line["list_price"] or money.text(0),
+                money.text(line["promotion_amount"]),
+                order["currency"],
+                money.text(total),
+                money.text(order["authorized"]),
+                money.text(order["captured"]),
+                money.text(order["refunded"]),
+                order["card_brand"],
+                order["card_last_four"],
+                order["reconciliation_id"],
+                instants.text(order["updated_at"]),
+            ]
+            for line in lines
+        ]
+
+    def _deliver(self, record: dict[str, Any], body: bytes, announced_at: int) -> None:
+        """Runs in a thread of the outbox."""
+        etag, version_id = self.outbox.put_object(record["key"], body)
+        s3_object = {
+            "key": quote_plus(record["key"], safe="/"),
+            "size": len(body),
+            "eTag": etag,
+            **({"versionId": version_id} if version_id and version_id != "null" else {}),
+            "sequencer": record["sequencer"],
+        }
+        event = {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": "us-east-1",
+            "eventTime": instants.text(announced_at),
+            "eventName": "ObjectCreated:CompleteMultipartUpload",
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": "intra-day",
+                "bucket": {"name": REPORTS_BUCKET, "arn": f"arn:aws:s3:::{REPORTS_BUCKET}"},
+                "object": s3_object,
+            },
+        }
+        for _ in range(record["announcements"]):
+            self.outbox.publish(REPORTS_TOPIC, json.dumps({"Records": [event]}), SUBJECT)
+
+
+@dataclass(frozen=True)
+class _Money:
+    currency: str
+
+    def text(self, minor: int) -> str:
+        amount: Decimal = to_decimal(minor, self.currency)
+        return format(amount, "f")
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return out.getvalue().encode()
