@@ -1,0 +1,167 @@
+"""The finance report of a store's day and of the company's day: one HTML page and one workbook each.
+
+The same data gives the same bytes, but for the one time stamp at the head of the page and in the workbook's summary.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import format_currency
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from sqlalchemy import Connection, text
+
+from backroom.errors import BackroomError
+from backroom.money import places
+from backroom.reconciliation import charts, pages, workbook
+from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.verdict import MEANING
+
+LISTED_AT_MOST = 200  # rows of a list on the page; the workbook has them all
+WORDS = {
+    "APP": "App",
+    "CREDIT_CARD": "Card",
+    "CAPTURED": "Captured, final",
+    "CAPTURE_INITIATED": "Capture begun",
+    "CANCELLED": "Cancelled",
+    "CANCEL_DUE": "To be cancelled",
+    "IN_DEBT": "In debt",
+    "PARKED": "Parked for a person",
+    "DUE": "To be charged",
+    "AUTHORIZED": "Authorized",
+    "ADJUST_PENDING": "Authorization pending",
+    "UNKNOWN": "Outcome unknown",
+    "BAD_CART": "Cart can't be priced",
+    "NOT_CHARGEABLE": "Can't be charged",
+    "EMPTY": "Empty cart",
+    "SETTLED_OTHERWISE": "Settled otherwise",
+    "sales": "Sales at shelf price",
+    "promotions": "Promotions",
+    "tax_payable": "Tax payable",
+    "shopper_receivable": "Shoppers' receivable",
+    "card_clearing_initiated": "Card clearing, begun",
+    "card_clearing": "Card clearing, final",
+    "bad_debt_receivable": "Bad debt receivable",
+}
+
+
+def write(connection: Connection, *, run_id: int, folder: Path) -> tuple[Path, Path]:
+    """The store's report into folder/<date>/<store>.html and .xlsx, noted in the run's row.
+
+    Raises BackroomError for an unknown run, or one that a newer run has superseded.
+    """
+    day = pages.of_run(connection, run_id)
+    paths = _write(connection, [day], stem=day.store_id, folder=folder, title=day.name, as_of=day.as_of)
+    connection.execute(
+        text("update reconciliation_run set html_path = :html, xlsx_path = :xlsx where run_id = :run_id"),
+        {"run_id": run_id, "html": str(paths[0]), "xlsx": str(paths[1])},
+    )
+    return paths
+
+
+def write_company(connection: Connection, *, business_date: date, folder: Path, now: datetime) -> tuple[Path, Path]:
+    """All stores that were reconciled for that day, into folder/<date>/company.html and .xlsx, as of `now` (UTC).
+
+    Test stores stay out. Raises BackroomError where no store has been reconciled for that day.
+    """
+    runs = pages.newest_runs(connection, business_date=business_date)
+    if not runs:
+        raise BackroomError(f"no store has been reconciled for {business_date}; run `backroom reconcile day` first")
+    days = [pages.of_run(connection, run_id) for run_id in runs]
+    return _write(connection, days, stem="company", folder=folder, title="All stores", as_of=now)
+
+
+def _write(
+    connection: Connection, days: list[StoreDay], *, stem: str, folder: Path, title: str, as_of: datetime
+) -> tuple[Path, Path]:
+    target = folder / days[0].business_date.isoformat()
+    target.mkdir(parents=True, exist_ok=True)
+    html, xlsx = target / f"{stem}.html", target / f"{stem}.xlsx"
+    workbook.write(connection, days, path=_beside(xlsx), title=title, as_of=as_of)
+    _beside(html).write_text(_page(days, title=title, as_of=as_of, workbook_name=xlsx.name), encoding="utf-8")
+    for path in (xlsx, html):
+        _beside(path).replace(path)  # a reader never sees half a report
+    return html, xlsx
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _page(days: list[StoreDay], *, title: str, as_of: datetime, workbook_name: str) -> str:
+    environment = Environment(
+        loader=PackageLoader("backroom.reconciliation", "."),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"amount": _amount, "sign": _sign, "cash": _cash, "count": _count, "words": _words}
+    drawn = {
+        day.store_id: Markup(  # noqa: S704 - our own drawing, without any text from outside
+            charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
+        )
+        for number, day in enumerate(days, 1)
+    }
+    return environment.get_template("report.html").render(
+        days=days,
+        title=title,
+        business_date=days[0].business_date,
+        as_of=as_of,
+        totals=totals(days),
+        charts=drawn,
+        meaning={kind.value: text for kind, text in MEANING.items()},
+        limit=LISTED_AT_MOST,
+        workbook=workbook_name,
+    )
+
+
+def totals(days: list[StoreDay]) -> list[dict[str, Any]]:
+    """The stores' figures added up, once per currency."""
+    found = []
+    for currency in sorted({day.currency for day in days}):
+        of_currency = [day for day in days if day.currency == currency]
+
+        def add(group: str, name: str, of_currency: list[StoreDay] = of_currency) -> Decimal:
+            return sum((Decimal(day.figures[group][name]) for day in of_currency), Decimal(0))
+
+        found.append(
+            {
+                "currency": currency,
+                "stores": len(of_currency),
+                **{name: sum(getattr(day, name) for day in of_currency) for name in ("trips", "matched", "expected")},
+                "breaks_open": sum(day.breaks_open for day in of_currency),
+                **{name: add("sales", name) for name in ("list", "promotions", "net", "tax", "total")},
+                **{name: add("settlement", name) for name in ("captured", "initiated", "debt", "parked", "waiting")},
+            }
+        )
+    return found
+
+
+def _amount(value: Any, currency: str) -> str:
+    """1,234.50 with a true minus; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{Decimal(value):,.{places(currency)}f}".replace("-", "−")
+
+
+def _sign(value: Any, currency: str) -> str:
+    """As _amount, with a plus: for differences."""
+    shown = _amount(value, currency)
+    return shown if value is None or Decimal(value) <= 0 else f"+{shown}"
+
+
+def _cash(value: Any, currency: str) -> str:
+    return format_currency(Decimal(value), currency, locale="en_US").replace("-", "−")
+
+
+def _count(value: Any) -> str:
+    return f"{int(value):,}"
+
+
+def _words(code: str | None) -> str:
+    return "–" if code is None else WORDS.get(code, code.replace("_", " ").capitalize())

@@ -1,0 +1,352 @@
+"""The report as a workbook: typed cells, money in its currency's places, totals and differences as formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import xlsxwriter
+from sqlalchemy import Connection
+from xlsxwriter.utility import xl_rowcol_to_cell
+from xlsxwriter.workbook import Workbook
+from xlsxwriter.worksheet import Worksheet
+
+from backroom.money import places
+from backroom.reconciliation import pages
+from backroom.reconciliation.pages import StoreDay
+
+MONEY, COUNT, TEXT, WHEN = "money", "count", "text", "when"
+
+
+class Formats:
+    """The few cell formats of the workbook."""
+
+    def __init__(self, book: Workbook, currencies: set[str]) -> None:
+        self.one_currency = len(set(currencies)) == 1
+        decimals = max(places(currency) for currency in currencies)
+        pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+        money = f"{pattern};[Red]-{pattern}"
+        font = {"font_name": "Calibri", "font_size": 11}
+        self.title = book.add_format({**font, "bold": True, "font_size": 16})
+        self.muted = book.add_format({**font, "font_color": "#5b6875"})
+        self.head = book.add_format(
+            {**font, "bold": True, "bottom": 1, "bg_color": "#eef2f5", "text_wrap": True, "valign": "vcenter"}
+        )
+        self.of = {
+            MONEY: book.add_format({**font, "num_format": money}),
+            COUNT: book.add_format({**font, "num_format": "#,##0"}),
+            TEXT: book.add_format(font),
+            WHEN: book.add_format({**font, "num_format": "yyyy-mm-dd hh:mm"}),
+        }
+        self.total = {
+            MONEY: book.add_format({**font, "bold": True, "top": 1, "num_format": money}),
+            COUNT: book.add_format({**font, "bold": True, "top": 1, "num_format": "#,##0"}),
+            TEXT: book.add_format({**font, "bold": True, "top": 1}),
+        }
+        self.good = book.add_format({"font_color": "#0f766e"})
+        self.bad = book.add_format({"font_color": "#b42318", "bold": True})
+
+
+class Sheet:
+    """A table that is written from the top down, with a total row of formulas."""
+
+    def __init__(self, book: Workbook, formats: Formats, name: str, columns: Sequence[tuple[str, str, int]]) -> None:
+        """`columns` are (head, kind of cell, width)."""
+        self.sheet: Worksheet = book.add_worksheet(name)
+        self.formats, self.columns = formats, columns
+        self.row = 0
+        self.sums = [Decimal(0)] * len(columns)
+        for number, (_, _, width) in enumerate(columns):
+            self.sheet.set_column(number, number, width)
+        self.sheet.set_landscape()
+        self.sheet.set_paper(9)
+        self.sheet.fit_to_pages(1, 0)
+
+    def heading(self) -> None:
+        """The head row, which stays in view and repeats on each printed page."""
+        for number, (head, _, _) in enumerate(self.columns):
+            self.sheet.write_string(self.row, number, head, self.formats.head)
+        self.sheet.repeat_rows(self.row)
+        self.sheet.freeze_panes(self.row + 1, 0)
+        self.row += 1
+        self.first = self.row
+
+    def add(self, *values: Any) -> None:
+        """A row of values by the columns' kinds; None leaves a cell empty; a string with `=` in front is a formula."""
+        for number, (value, (_, kind, _)) in enumerate(zip(values, self.columns, strict=True)):
+            self._cell(number, value, kind)
+        self.row += 1
+
+    def _cell(self, number: int, value: Any, kind: str) -> None:
+        style = self.formats.of[kind]
+        if value is None:
+            return
+        if isinstance(value, Formula):
+            self.sheet.write_formula(self.row, number, value.text, style, value.value)
+            self.sums[number] += Decimal(value.value) if kind in (MONEY, COUNT) else 0
+        elif kind in (MONEY, COUNT):
+            self.sheet.write_number(self.row, number, Decimal(value), style)
+            self.sums[number] += Decimal(value)
+        elif kind == WHEN:
+            self.sheet.write_datetime(self.row, number, value, style)
+        else:
+            self.sheet.write_string(self.row, number, str(value), style)
+
+    def total(self, *labels: str) -> None:
+        """The last row: sums of each numeric column; left out where it would add up different currencies."""
+        if not self.formats.one_currency:
+            return
+        for number, (_, kind, _) in enumerate(self.columns):
+            if number < len(labels):
+                self.sheet.write_string(self.row, number, labels[number], self.formats.total[TEXT])
+            elif kind in (MONEY, COUNT) and self.row > self.first:
+                cells = f"{xl_rowcol_to_cell(self.first, number)}:{xl_rowcol_to_cell(self.row - 1, number)}"
+                self.sheet.write_formula(
+                    self.row, number, f"=SUM({cells})", self.formats.total[kind], self.sums[number]
+                )
+            else:
+                self.sheet.write_blank(self.row, number, None, self.formats.total[TEXT])
+        self.row += 1
+
+    def filter(self) -> None:
+        """Lets the reader filter the rows."""
+        if self.row > self.first:
+            self.sheet.autofilter(self.first - 1, 0, self.row - 1, len(self.columns) - 1)
+
+
+class Formula:
+    """A formula and what it comes to, for readers that do not calculate."""
+
+    def __init__(self, formula: str, value: Any) -> None:
+        self.text, self.value = formula, value
+
+
+def write(connection: Connection, days: Sequence[StoreDay], *, path: Path, title: str, as_of: datetime) -> None:
+    """The workbook of these stores' day at `path`."""
+    book = xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False})
+    stamp = as_of.replace(tzinfo=None)
+    book.set_properties({"title": f"{title}, {days[0].business_date}", "author": "Backroom", "created": stamp})
+    formats = Formats(book, {day.currency for day in days})
+    _summary(book, formats, days, title=title, as_of=as_of)
+    _trips(book, formats, days, connection)
+    _breaks(book, formats, days)
+    _waiting(book, formats, days)
+    _categories(book, formats, days)
+    _tax(book, formats, days)
+    _ledger(book, formats, days)
+    book.close()
+
+
+def _summary(book: Workbook, formats: Formats, days: Sequence[StoreDay], *, title: str, as_of: datetime) -> None:
+    table = Sheet(
+        book,
+        formats,
+        "Summary",
+        [
+            ("Store", TEXT, 16),
+            ("Check", TEXT, 48),
+            ("From", TEXT, 16),
+            ("Amount", MONEY, 16),
+            ("Against", TEXT, 18),
+            ("Amount", MONEY, 16),
+            ("Difference", MONEY, 14),
+            ("", TEXT, 10),
+        ],
+    )
+    sheet = table.sheet
+    sheet.write_string(0, 0, f"{title}: store day {days[0].business_date:%d %B %Y}", formats.title)
+    sheet.write_string(1, 0, f"As of {as_of:%Y-%m-%d %H:%M} UTC", formats.muted)
+    currencies = sorted({day.currency for day in days})
+    sheet.write_string(
+        2, 0, f"Amounts in {', '.join(currencies)}; a difference is the right amount minus the left.", formats.muted
+    )
+    table.row = 4
+    _stores(table, formats, days)
+    table.row += 1
+    table.heading()
+    for day in days:
+        for check in day.figures["checks"]:
+            left, right, gap = (xl_rowcol_to_cell(table.row, column) for column in (3, 5, 6))
+            table.add(
+                day.store_id,
+                check["what"],
+                check["source"],
+                check["amount"],
+                check["against"],
+                check["other"],
+                Formula(f"=ROUND({right}-{left},4)", check["difference"]),
+                Formula(f'=IF({gap}=0,"ties","off")', "ties" if check["ties"] else "off"),
+            )
+    last = max(table.row - 1, table.first)
+    for text, style in (("ties", formats.good), ("off", formats.bad)):
+        sheet.conditional_format(
+            table.first, 7, last, 7, {"type": "cell", "criteria": "==", "value": f'"{text}"', "format": style}
+        )
+
+
+def _stores(table: Sheet, formats: Formats, days: Sequence[StoreDay]) -> None:
+    """A small block of the stores' headline figures, with a total where all speak one currency."""
+    sheet = table.sheet
+    heads = ("Store", "Name", "Trips", "Net sales", "Tax", "Total charged", "Captured", "Debt", "Waiting", "Breaks")
+    for column, head in enumerate(heads):
+        sheet.write_string(table.row, column, head, formats.head)
+    sheet.set_column(8, 9, 12)
+    first = table.row + 1
+    sums = [Decimal(0)] * 8
+    for offset, day in enumerate(days):
+        sales, settlement = day.figures["sales"], day.figures["settlement"]
+        row = first + offset
+        sheet.write_string(row, 0, day.store_id, formats.of[TEXT])
+        sheet.write_string(row, 1, day.name, formats.of[TEXT])
+        values = (
+            day.trips,
+            sales["net"],
+            sales["tax"],
+            sales["total"],
+            settlement["captured"],
+            settlement["debt"],
+            day.expected,
+            day.breaks_open,
+        )
+        for column, value in enumerate(values, 2):
+            kind = MONEY if 3 <= column <= 7 else COUNT
+            sheet.write_number(row, column, Decimal(value), formats.of[kind])
+            sums[column - 2] += Decimal(value)
+    table.row = first + len(days)
+    if formats.one_currency:
+        sheet.write_string(table.row, 0, "Total", formats.total[TEXT])
+        sheet.write_blank(table.row, 1, None, formats.total[TEXT])
+        for column, value in enumerate(sums, 2):
+            cells = f"{xl_rowcol_to_cell(first, column)}:{xl_rowcol_to_cell(table.row - 1, column)}"
+            kind = MONEY if 3 <= column <= 7 else COUNT
+            sheet.write_formula(table.row, column, f"=SUM({cells})", formats.total[kind], value)
+        table.row += 1
+
+
+def _trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], connection: Connection) -> None:
+    money = [(head, MONEY, 13) for head in ("At shelf price", "Promotions", "Tax", "Total")]
+    table = Sheet(
+        book,
+        formats,
+        "Trips",
+        [
+            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("Entry", TEXT, 13), ("Ended (store's clock)", WHEN, 17),
+            ("Outcome", TEXT, 11), ("State", TEXT, 19), *money, ("Captured", MONEY, 13), ("Debt", MONEY, 12),
+            ("Amazon: total", MONEY, 13), ("Amazon: captured", MONEY, 13), ("Amazon - ours, captured", MONEY, 13),
+            ("Ledger: captured", MONEY, 13), ("Note", TEXT, 60),
+        ],
+    )  # fmt: skip
+    table.heading()
+    for day in days:
+        for row in pages.trip_rows(connection, day.run_id):
+            ours, theirs = row["charge_captured"], row["order_captured"]
+            left, right = xl_rowcol_to_cell(table.row, 10), xl_rowcol_to_cell(table.row, 13)
+            gap = None if ours is None or theirs is None else Formula(f"={right}-{left}", theirs - ours)
+            table.add(
+                day.store_id, row["shopping_trip_id"], row["entry_method"], row["ended_local"], row["outcome"],
+                row["state"], row["list_total"], row["promotion_total"], row["tax_total"], row["purchase_total"],
+                ours, row["debt"], row["order_total"], theirs, gap, row["ledger_captured"], row["note"] or None,
+            )  # fmt: skip
+    table.filter()
+    table.total("Total", "", "", "", "", "")
+
+
+def _breaks(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    table = Sheet(
+        book,
+        formats,
+        "Breaks",
+        [
+            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("Line", COUNT, 7), ("Kind", TEXT, 19), ("Ours", TEXT, 26),
+            ("Theirs", TEXT, 26), ("Difference", MONEY, 13), ("Open since (UTC)", WHEN, 17),
+            ("Times opened", COUNT, 10), ("What to do", TEXT, 90),
+        ],
+    )  # fmt: skip
+    table.heading()
+    for day in days:
+        for row in day.breaks:
+            table.add(
+                day.store_id, row["shopping_trip_id"], row["line_number"] or None, row["kind"], row["ours"],
+                row["theirs"], row["difference"], row["opened_at"].replace(tzinfo=None), row["times_opened"],
+                row["explanation"],
+            )  # fmt: skip
+    table.filter()
+
+
+def _waiting(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    table = Sheet(
+        book,
+        formats,
+        "Waiting",
+        [
+            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("State", TEXT, 19), ("Our total", MONEY, 13),
+            ("Amazon: total", MONEY, 13), ("Waits for", TEXT, 90),
+        ],
+    )  # fmt: skip
+    table.heading()
+    for day in days:
+        for row in day.waiting:
+            table.add(
+                day.store_id, row["shopping_trip_id"], row["charge_state"], row["purchase_total"], row["order_total"],
+                row["note"],
+            )  # fmt: skip
+    table.filter()
+
+
+def _categories(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    money = [(head, MONEY, 15) for head in ("At shelf price", "Promotions", "Net sales", "Tax", "Total")]
+    table = Sheet(
+        book, formats, "Categories", [("Store", TEXT, 13), ("Category", TEXT, 34), ("Lines", COUNT, 10), *money]
+    )
+    table.heading()
+    for day in days:
+        for row in day.figures["categories"]:
+            table.add(
+                day.store_id, row["category"], row["lines"], row["list"], row["promotions"], row["net"], row["tax"],
+                row["total"],
+            )  # fmt: skip
+    table.filter()
+    table.total("Total", "")
+
+
+def _tax(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    table = Sheet(
+        book,
+        formats,
+        "Tax",
+        [
+            ("Store", TEXT, 13), ("Jurisdiction", TEXT, 24), ("Rate", TEXT, 12), ("Lines", COUNT, 10),
+            ("Taxable net", MONEY, 16), ("Tax", MONEY, 14),
+        ],
+    )  # fmt: skip
+    table.heading()
+    for day in days:
+        for row in day.figures["tax"]:
+            table.add(day.store_id, row["jurisdiction"], row["rate"], row["lines"], row["net"], row["tax"])
+    table.filter()
+    table.total("Total", "", "")
+
+
+def _ledger(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    table = Sheet(
+        book,
+        formats,
+        "Ledger",
+        [
+            ("Store", TEXT, 13), ("Account", TEXT, 28), ("Detail", TEXT, 20), ("Debit", MONEY, 16),
+            ("Credit", MONEY, 16), ("Balance", MONEY, 16),
+        ],
+    )  # fmt: skip
+    table.heading()
+    for day in days:
+        for row in day.figures["ledger"]:
+            debit, credit = xl_rowcol_to_cell(table.row, 3), xl_rowcol_to_cell(table.row, 4)
+            table.add(
+                day.store_id, row["account"], row["detail"], row["debit"], row["credit"],
+                Formula(f"={debit}-{credit}", row["balance"]),
+            )  # fmt: skip
+    table.filter()
+    table.total("Total", "", "")
