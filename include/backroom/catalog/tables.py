@@ -88,8 +88,10 @@ catalog_batch = Table(
     Column("ingestion_id", Text, unique=True),
     Column("intended_at", Instant, nullable=False),
     Column("sent_at", Instant),
-    Column("settled_at", Instant),
+    Column("settled_at", Instant, comment="nothing more is done about it; business time"),
     Column("reason", Text),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("not_before", Instant, comment="of the next try to send it, by the wall clock"),
     CheckConstraint("kind in ('UPLOAD','ARCHIVE')", name="kind"),
 )
 

@@ -33,7 +33,7 @@ feed_file = Table(
     Column("copy_key", Text, comment="in our bucket"),
     Column("sha256", Text, index=True),
     Column("size", BigInteger),
-    Column("state", Text, nullable=False, comment="ANNOUNCED, COPIED, INGESTED, SAME_CONTENT, FAILED"),
+    Column("state", Text, nullable=False, comment="ANNOUNCED, COPIED, INGESTED, SAME_CONTENT, SUPERSEDED, FAILED"),
     Column("reason", Text),
     Column("rows_read", Integer, nullable=False, server_default="0"),
     Column("rows_applied", Integer, nullable=False, server_default="0", comment="new or newer than what we had"),

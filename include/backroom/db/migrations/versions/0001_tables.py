@@ -197,7 +197,9 @@ def upgrade() -> None:
         sa.Column("copy_key", sa.Text(), nullable=True, comment="in our bucket"),
         sa.Column("sha256", sa.Text(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=True),
-        sa.Column("state", sa.Text(), nullable=False, comment="ANNOUNCED, COPIED, INGESTED, SAME_CONTENT, FAILED"),
+        sa.Column(
+            "state", sa.Text(), nullable=False, comment="ANNOUNCED, COPIED, INGESTED, SAME_CONTENT, SUPERSEDED, FAILED"
+        ),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("rows_read", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
@@ -468,8 +470,20 @@ def upgrade() -> None:
         sa.Column("ingestion_id", sa.Text(), nullable=True),
         sa.Column("intended_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "settled_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="nothing more is done about it; business time",
+        ),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "not_before",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="of the next try to send it, by the wall clock",
+        ),
         sa.CheckConstraint("kind in ('UPLOAD','ARCHIVE')", name=op.f("ck_catalog_batch_kind")),
         sa.ForeignKeyConstraint(["run_id"], ["catalog_run.run_id"], name=op.f("fk_catalog_batch_run_id_catalog_run")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_catalog_batch")),

@@ -1,0 +1,156 @@
+"""Amazon's report on a batch: fetched by its presigned link, recorded item by item, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import psycopg
+from sqlalchemy import Connection, Engine, text
+
+from backroom.amazon.catalog import CatalogClient
+from backroom.catalog.sending import Batch
+from backroom.errors import BackroomError
+
+_LINKS = 3  # how often an expired link is renewed
+_SECONDS = 30.0
+
+
+class ReportMissing(BackroomError):
+    """A report can't be fetched or read now."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in figures. States: READING, COMPARED, UPLOADING, DONE, FAILED."""
+
+    run_id: int
+    state: str
+    batches: int
+    batches_failed: int
+    items_sent: int
+    accepted: int
+    rejected: int
+
+
+def fetch(link: str) -> bytes | None:
+    """The report behind a presigned link; None where the link has expired. Raises ReportMissing."""
+    try:
+        response = httpx.get(link, timeout=_SECONDS, follow_redirects=False)
+    except httpx.HTTPError as error:
+        raise ReportMissing(f"the report can't be fetched: {error}; try again") from error
+    if response.status_code in (400, 403):  # S3 answers so for a link that has expired
+        return None
+    if response.status_code != 200:
+        raise ReportMissing(f"the report can't be fetched: HTTP {response.status_code}; try again")
+    return response.content
+
+
+def apply(
+    engine: Engine,
+    client: CatalogClient,
+    batch: Batch,
+    *,
+    now: datetime,
+    fetch: Callable[[str], bytes | None] = fetch,
+) -> None:
+    """Record what became of each item of a batch that is DONE. Raises ReportMissing or CallFailed."""
+    items = _items(batch, _download(client, batch, fetch))
+    with engine.begin() as connection:
+        state = connection.execute(
+            text("select settled_at from catalog_batch where batch_id = :batch for update"), {"batch": batch.batch_id}
+        ).scalar_one()
+        if state is not None:
+            return
+        _stage(connection, items)
+        given = {"batch": batch.batch_id, "now": now}
+        connection.execute(_RECORD, given)
+        connection.execute(_ACCEPT_UPLOAD if batch.kind == "UPLOAD" else _ACCEPT_ARCHIVE, given)
+        connection.execute(text("drop table reported_item"))
+        connection.execute(_SETTLE, given)
+
+
+def _download(client: CatalogClient, batch: Batch, fetch: Callable[[str], bytes | None]) -> bytes:
+    assert batch.ingestion_id is not None
+    for _ in range(_LINKS):
+        _, link = client.status(batch.ingestion_id)
+        if link is None:
+            break
+        if (content := fetch(link)) is not None:
+            return content
+    raise ReportMissing(f"catalog batch {batch.batch_id} ({batch.ingestion_id}) is done, but has no report to read")
+
+
+def _items(batch: Batch, content: bytes) -> list[dict[str, Any]]:
+    try:
+        report = json.loads(content)
+        if report["ingestionId"] != batch.ingestion_id:
+            raise ReportMissing(f"the report of {batch.ingestion_id} is that of {report['ingestionId']}")
+        items = report["items"]
+        for item in items:
+            if item["status"] not in ("ACCEPTED", "REJECTED"):
+                raise ReportMissing(f"the report of {batch.ingestion_id} has the status {item['status']!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReportMissing(f"the report of {batch.ingestion_id} is not readable: {error}") from error
+    return list(items)
+
+
+def _stage(connection: Connection, items: list[dict[str, Any]]) -> None:
+    connection.execute(
+        text(
+            "create temporary table reported_item (item_sku text, store_id text, status text, error_code text,"
+            " error_message text) on commit drop"
+        )
+    )
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    with driver.cursor() as cursor, cursor.copy("copy reported_item from stdin") as copy:
+        for item in items:
+            copy.write_row([item.get(name) for name in ("item_sku", "store_id", "status", "errorCode", "errorMessage")])
+
+
+# An archive is for all stores; should the report not name one, its word holds for each.
+_RECORD = text(
+    """
+    update catalog_batch_item b set status = r.status, error_code = r.error_code, error_message = r.error_message
+    from reported_item r
+    where b.batch_id = :batch and b.item_sku = r.item_sku and b.store_id = coalesce(r.store_id, b.store_id)
+    """
+)
+
+# The report of an older batch that comes late does not undo a newer one's.
+_ACCEPT_UPLOAD = text(
+    """
+    insert into catalog_accepted (store_id, item_sku, content_hash, batch_id, accepted_at)
+    select store_id, item_sku, content_hash, batch_id, :now from catalog_batch_item
+    where batch_id = :batch and status = 'ACCEPTED'
+    on conflict (store_id, item_sku) do update set content_hash = excluded.content_hash,
+        batch_id = excluded.batch_id, accepted_at = excluded.accepted_at, archived = false
+    where excluded.batch_id > catalog_accepted.batch_id
+    """
+)
+
+_ACCEPT_ARCHIVE = text(
+    """
+    update catalog_accepted a set archived = true, batch_id = b.batch_id, accepted_at = :now
+    from catalog_batch_item b
+    where b.batch_id = :batch and b.status = 'ACCEPTED' and a.store_id = b.store_id and a.item_sku = b.item_sku
+        and b.batch_id > a.batch_id
+    """
+)
+
+_SETTLE = text(
+    """
+    update catalog_batch set settled_at = :now, reason = (
+        select nullif(concat_ws(', ', case when rejected > 0 then rejected || ' items rejected' end,
+            case when silent > 0 then silent || ' items not in the report' end), '')
+        from (select count(*) filter (where status = 'REJECTED') as rejected,
+            count(*) filter (where status is null) as silent
+            from catalog_batch_item where batch_id = :batch) as counted)
+    where batch_id = :batch
+    """
+)
