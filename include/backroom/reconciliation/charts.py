@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 INK, RULE = "#1c2733", "#d8dee4"
 CAPTURED, DEBT, OPEN = "#0f766e", "#c2410c", "#94a3b8"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -54,7 +54,7 @@ def takings_by_hour(hours: list[dict[str, Any]], *, currency: str, name: str) ->
         axes.tick_params(length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.legend(loc="upper left", ncols=3, frameon=False, borderaxespad=0.2)
-        axes.margins(y=0.22)
+        axes.set_ylim(0, max(max(floor) * 1.2, 1.0))
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(drawn.getvalue(), name)

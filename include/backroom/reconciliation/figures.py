@@ -165,7 +165,7 @@ AMAZON = """
 
 BREAKS = """
     select kind, count(*) as breaks, count(distinct shopping_trip_id) as trips,
-           coalesce(sum(difference), 0) as difference
+           sum(difference) as difference
     from reconciliation_break
     where store_id = :store_id and business_date = :business_date and closed_at is null
     group by kind order by breaks desc, kind

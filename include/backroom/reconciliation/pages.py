@@ -59,10 +59,12 @@ BREAKS = """
     order by kind, shopping_trip_id, line_number
 """
 WAITING = """
-    select shopping_trip_id, entry_method, charge_state, purchase_total, order_total, note
-    from reconciliation_trip
-    where run_id = :run_id and outcome = 'EXPECTED'
-    order by shopping_trip_id
+    select t.shopping_trip_id, coalesce(t.charge_state, p.state) as state, t.purchase_total, t.order_total,
+           t.note
+    from reconciliation_trip t
+    left join purchase p on p.shopping_trip_id = t.shopping_trip_id and p.store_id = t.store_id
+    where t.run_id = :run_id and t.outcome = 'EXPECTED'
+    order by t.shopping_trip_id
 """
 
 

@@ -100,7 +100,14 @@ def _page(days: list[StoreDay], *, title: str, as_of: datetime, workbook_name: s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": _amount, "sign": _sign, "cash": _cash, "count": _count, "words": _words}
+    environment.filters |= {
+        "amount": _amount,
+        "sign": _sign,
+        "cash": _cash,
+        "count": _count,
+        "words": _words,
+        "sentence": _sentence,
+    }
     drawn = {
         day.store_id: Markup(  # noqa: S704 - our own drawing, without any text from outside
             charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
@@ -165,3 +172,7 @@ def _count(value: Any) -> str:
 
 def _words(code: str | None) -> str:
     return "–" if code is None else WORDS.get(code, code.replace("_", " ").capitalize())
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

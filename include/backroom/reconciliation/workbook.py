@@ -290,7 +290,7 @@ def _waiting(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None
     for day in days:
         for row in day.waiting:
             table.add(
-                day.store_id, row["shopping_trip_id"], row["charge_state"], row["purchase_total"], row["order_total"],
+                day.store_id, row["shopping_trip_id"], row["state"], row["purchase_total"], row["order_total"],
                 row["note"],
             )  # fmt: skip
     table.filter()
