@@ -30,10 +30,17 @@ LINK_LIFE = 60 * instants.MINUTE
 INGESTED_AFTER = 2 * instants.MINUTE
 """An ingestion is done after this much sandbox time, or after the plan's number of polls."""
 SKU = re.compile(r"[0-9A-Za-z_-]{1,255}")
-OPTIONAL_TEXTS = (
-    "external_product_id_type,standard_price,brand_name,product_tax_code,product_category,product_subcategory,"
-    "color_name,size_name,main_image_url"
-).split(",")
+OPTIONAL_TEXTS = [
+    "external_product_id_type",
+    "standard_price",
+    "brand_name",
+    "product_tax_code",
+    "product_category",
+    "product_subcategory",
+    "color_name",
+    "size_name",
+    "main_image_url",
+]
 INVALID_BODY = "Invalid request body"
 ONE_BAD_STORE = "One or more StoreID's present in the request is incorrect"
 BAD_STORES = "List of store ID's present in the request are either incorrect/not associated with same retailer"
@@ -185,9 +192,8 @@ class CatalogApi:
     def _link(self, ingestion_id: str) -> str:
         """A presigned S3 link, path-style, through the sandbox: the stand-in would never let it expire."""
         key = _report_key(ingestion_id)
-        where = {"Bucket": REPORTS_BUCKET, "Key": key}
-        asked = f"{where['Key']}?{uuid.uuid4().hex}"
-        where["ResponseContentDisposition"] = f'attachment; filename="{asked[-8:]}.json"'
+        named = f'attachment; filename="{uuid.uuid4()}.json"'
+        where = {"Bucket": REPORTS_BUCKET, "Key": key, "ResponseContentDisposition": named}
         link: str = client("s3", self.url, self.region).generate_presigned_url(
             "get_object", Params=where, ExpiresIn=LINK_LIFE // instants.SECOND
         )

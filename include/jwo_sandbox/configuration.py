@@ -17,6 +17,7 @@ class Configuration:
     """Addresses, keys and the state folder of one sandbox process."""
 
     port: int
+    public_url: str
     aws_port: int
     connector_url: str
     aws_endpoint_url: str
@@ -28,6 +29,7 @@ class Configuration:
     connector_access_key_id: str
     connector_secret_access_key: str
     hang_seconds: float
+    host: str = "127.0.0.1"
 
     @property
     def checks_signatures(self) -> bool:
@@ -38,6 +40,7 @@ class Configuration:
 def from_environment(environment: Mapping[str, str] | None = None) -> Configuration:
     """The configuration; raises ConfigurationError for a value that can't be used."""
     env = os.environ if environment is None else environment
+    port = _port(env, "BACKROOM_SANDBOX_PORT", 8010)
     connector_port = _port(env, "BACKROOM_CONNECTOR_PORT", 8000)
     aws_port = _port(env, "BACKROOM_AWS_PORT", 8011)
     auth = env.get("BACKROOM_SANDBOX_AUTH", "sigv4")
@@ -45,7 +48,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Configurat
         raise ConfigurationError(f"BACKROOM_SANDBOX_AUTH: must be sigv4 or off (it is {auth!r})")
     state = env.get("JWO_SANDBOX_STATE")
     return Configuration(
-        port=_port(env, "BACKROOM_SANDBOX_PORT", 8010),
+        port=port,
+        public_url=env.get("JWO_SANDBOX_URL", f"http://127.0.0.1:{port}").rstrip("/"),
         aws_port=aws_port,
         connector_url=env.get("JWO_CONNECTOR_URL", f"http://127.0.0.1:{connector_port}").rstrip("/"),
         aws_endpoint_url=env.get("BACKROOM_AWS_ENDPOINT_URL", f"http://127.0.0.1:{aws_port}"),
@@ -56,6 +60,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Configurat
         secret_access_key=env.get("BACKROOM_AMAZON_SECRET_ACCESS_KEY", ""),
         connector_access_key_id=env.get("BACKROOM_CONNECTOR_ACCESS_KEY_ID", "AKIDBACKROOMSANDBOX"),
         connector_secret_access_key=env.get("BACKROOM_CONNECTOR_SECRET_ACCESS_KEY", ""),
+        host=env.get("JWO_SANDBOX_HOST", "127.0.0.1"),
         hang_seconds=_seconds(env, "JWO_SANDBOX_HANG_SECONDS", 30.0),
     )
 

@@ -20,11 +20,32 @@ from jwo_sandbox.faults import FaultPlan
 from jwo_sandbox.outbox import Outbox
 from jwo_sandbox.retailer_files import Store
 
-COLUMNS = (
-    "orderId,shoppingTripId,storeId,orderStatus,entryMethod,tripStartTime,tripEndTime,lineNumber,merchantSku,"
-    "quantityValue,quantityUnit,priceValue,taxValue,listPriceValue,promotionValue,currency,orderTotal,"
-    "authorizedAmount,capturedAmount,refundedAmount,cardBrand,cardLastFourDigits,reconciliationId,updatedAt"
-).split(",")
+COLUMNS = [
+    "orderId",
+    "shoppingTripId",
+    "storeId",
+    "orderStatus",
+    "entryMethod",
+    "tripStartTime",
+    "tripEndTime",
+    "lineNumber",
+    "merchantSku",
+    "quantityValue",
+    "quantityUnit",
+    "priceValue",
+    "taxValue",
+    "listPriceValue",
+    "promotionValue",
+    "currency",
+    "orderTotal",
+    "authorizedAmount",
+    "capturedAmount",
+    "refundedAmount",
+    "cardBrand",
+    "cardLastFourDigits",
+    "reconciliationId",
+    "updatedAt",
+]
 SUBJECT = "Amazon S3 Notification"
 COVERS = instants.HOUR
 REWRITTEN_AFTER = 2 * instants.WINDOW

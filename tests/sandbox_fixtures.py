@@ -1,0 +1,145 @@
+"""Fixtures for every test that meets Amazon's side: the AWS stand-in, a running sandbox, a small world."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backroom.settings import settings
+from jwo_sandbox import exact_json
+from jwo_sandbox.aws_resources import create_resources, wait_for
+
+AMAZON_KEY_ID, AMAZON_SECRET = "AKIDBACKROOMTEST", "amazon-secret-of-tests"
+CONNECTOR_KEY_ID, CONNECTOR_SECRET = "AKIDSANDBOXTEST", "connector-secret-of-tests"
+SMALL_WORLD_DATE = "2026-11-23"
+
+
+@dataclass(frozen=True)
+class SandboxClient:
+    """The control API of a running sandbox; JSON numbers with a point come back as Decimal."""
+
+    url: str
+    connector_port: int
+    """Where the sandbox looks for the connector."""
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """POST; raises for an error status."""
+        return self._checked(httpx.post(f"{self.url}{path}", content=exact_json.dumps(body or {}), timeout=120))
+
+    def get(self, path: str, **query: str) -> Any:
+        """GET; raises for an error status."""
+        return self._checked(httpx.get(f"{self.url}{path}", params=query, timeout=60))
+
+    @staticmethod
+    def _checked(response: httpx.Response) -> Any:
+        assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text}"
+        return exact_json.loads(response.content)
+
+
+@pytest.fixture(scope="module")
+def aws_endpoint(module_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A moto server of this module's own, with every bucket, topic, queue, key and bus."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    for name, value in {
+        "BACKROOM_AWS_ENDPOINT_URL": url,
+        "BACKROOM_AWS_PORT": str(port),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        module_patch.setenv(name, value)
+    settings.cache_clear()
+    process = _start("aws", tmp_path_factory.mktemp("aws") / "aws.log")
+    try:
+        wait_for(url, "us-east-1")
+        create_resources(url)
+        yield url
+    finally:
+        _stop(process)
+        settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def sandbox(
+    aws_endpoint: str, module_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SandboxClient]:
+    """A running sandbox that checks signatures; Backroom's settings point at it. No world is loaded yet."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    port, connector_port = _free_port(), _free_port()
+    url = f"http://127.0.0.1:{port}"
+    for name, value in {
+        "BACKROOM_SANDBOX_PORT": str(port),
+        "BACKROOM_SANDBOX_AUTH": "sigv4",
+        "BACKROOM_AMAZON_PAYMENTS_URL": url,
+        "BACKROOM_AMAZON_CATALOG_URL": url,
+        "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
+        "BACKROOM_AMAZON_SECRET_ACCESS_KEY": AMAZON_SECRET,
+        "BACKROOM_CONNECTOR_PORT": str(connector_port),
+        "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
+        "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": CONNECTOR_SECRET,
+        "JWO_SANDBOX_STATE": str(folder / "state"),
+        "JWO_SANDBOX_HANG_SECONDS": "5",
+    }.items():
+        module_patch.setenv(name, value)
+    settings.cache_clear()
+    process = _start("serve", folder / "sandbox.log")
+    try:
+        _wait_until_healthy(url, process, folder / "sandbox.log")
+        yield SandboxClient(url, connector_port)
+    finally:
+        _stop(process)
+        settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The retailer's files and 60 trips of one day (SMALL_WORLD_DATE), from real baskets."""
+    folder = tmp_path_factory.mktemp("small") / "world"
+    asked = ["world", "--out", str(folder), "--date", SMALL_WORLD_DATE, "--trips", "60", "--seed", "7"]
+    subprocess.run([sys.executable, "-m", "jwo_sandbox", *asked, "--catalog", "400"], check=True)
+    return folder
+
+
+def _start(command: str, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jwo_sandbox", command], stdout=out, stderr=out, env=os.environ.copy()
+        )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/healthz", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the sandbox did not start: {log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
