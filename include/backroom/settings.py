@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     connector_secret_access_key: SecretStr | None = Field(
         None, description="the caller's secret key (`sigv4` mode); `make up` makes one"
     )
+    connector_host: str = Field("127.0.0.1", description="address that the connector listens on")
+    connector_workers: int = Field(2, ge=1, le=64, description="processes that serve the connector")
+    connector_threads: int = Field(8, ge=1, le=100, description="calls at once per process; at most the pool's size")
     connector_clock_skew_seconds: int = Field(
         300, ge=1, le=3600, description="how far a signature's time may be from ours"
     )
@@ -118,6 +121,10 @@ class Settings(BaseSettings):
         3, ge=1, description="how long an initiated or unknown capture may lack evidence before a person is asked"
     )
     charge_max_attempts: int = Field(3, ge=1, le=9, description="card tries per trip before its decline is a debt")
+    charge_retry_minutes: int = Field(30, ge=1, le=1440, description="between two card tries of one trip")
+    charge_margin_hours: int = Field(
+        6, ge=1, le=24, description="how long before the token's end an undecided authorization goes to a person"
+    )
     charge_concurrency: int = Field(8, ge=1, le=64, description="trips charged at once by one task")
     charge_lease_seconds: int = Field(120, ge=30, description="lease on a trip; longer than every time-out inside it")
     day_complete_margin_minutes: int = Field(
@@ -127,9 +134,6 @@ class Settings(BaseSettings):
         48, ge=2, description="hours after a business day's end when it is released though windows are missing"
     )
     catalog_poll_seconds: float = Field(15.0, gt=0, le=600, description="pause between two questions for a status")
-    order_due_hours: int = Field(
-        6, ge=1, description="after a business day's end, when a missing order is late even though files are missing"
-    )
     booking_due_minutes: int = Field(
         60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
     )
@@ -138,6 +142,11 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if self.connector_auth == "off" and self.env != "development":
             raise ValueError("BACKROOM_CONNECTOR_AUTH=off is for BACKROOM_ENV=development only; use gateway or sigv4")
+        if self.charge_lease_seconds <= 3 * self.amazon_timeout_seconds:
+            raise ValueError(
+                "BACKROOM_CHARGE_LEASE_SECONDS must be longer than three times BACKROOM_AMAZON_TIMEOUT_SECONDS, "
+                "so that no lease ends while its call is under way"
+            )
         if self.connector_auth == "gateway" and self.connector_gateway_secret is None:
             raise ValueError("BACKROOM_CONNECTOR_AUTH=gateway needs BACKROOM_CONNECTOR_GATEWAY_SECRET")
         return self

@@ -153,7 +153,7 @@ def _remember(
     now: datetime,
 ) -> bool:
     """False where a copy of the event has been answered already."""
-    made = connection.execute(
+    made = connection.scalar(
         insert(gate_decision)
         .values(
             auth_event_id=event.auth_event_id,
@@ -170,8 +170,9 @@ def _remember(
             received_at=now,
         )
         .on_conflict_do_nothing()
+        .returning(gate_decision.c.auth_event_id)
     )
-    return made.rowcount == 1
+    return made is not None
 
 
 def _repeat(connection: Connection, event: GateEvent, hashed: str, facts: Row) -> GateAnswer:

@@ -151,7 +151,7 @@ def _store(
             "total": priced.total.amount,
         }
     )
-    made = connection.execute(
+    made = connection.scalar(
         _INSERT,
         {
             "purchase_id": purchase_id,
@@ -174,7 +174,7 @@ def _store(
             "received_at": now,
         },
     )
-    return made.rowcount == 1
+    return made is not None
 
 
 # The raw body goes in as the text that came: PostgreSQL's jsonb keeps every digit of a number, a float would not.
@@ -187,6 +187,7 @@ _INSERT = (
         }
     )
     .on_conflict_do_nothing(index_elements=["shopping_trip_id"])
+    .returning(purchase.c.purchase_id)
 )
 
 

@@ -1,0 +1,101 @@
+"""Reads a call's body: bounded, hashed as it comes, and parsed as strict JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import IO, Any
+
+from flask import Request
+
+from connector_app.amazon.errors import RequestRefused
+
+DEEPEST = 50  # levels of objects and lists
+WIDEST_NUMBER = 300  # decimal digits, before or after the point
+BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
+CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class Body:
+    """`data` is cut at the limit; `sha256` is of all that came, or None where more came than was read."""
+
+    data: bytes
+    sha256: str | None
+    too_large: bool
+
+
+def read_body(stream: IO[bytes], limit: int) -> Body:
+    """Reads the body, keeping at most `limit` bytes."""
+    kept = bytearray()
+    digest = hashlib.sha256()
+    read = 0
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+        read += len(chunk)
+        kept += chunk[: max(0, limit - len(kept))]
+        if read > BEYOND * limit:
+            return Body(bytes(kept), None, too_large=True)
+    return Body(bytes(kept), digest.hexdigest(), too_large=read > limit)
+
+
+def json_object(request: Request, body: Body) -> dict[str, Any]:
+    """The body as a JSON object. Raises RequestRefused: 413, 415 or 400.
+
+    Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
+    nesting deeper than DEEPEST. A call without a content type is taken as JSON.
+    """
+    if body.too_large:
+        raise RequestRefused(413, "body: too large")
+    if request.mimetype not in ("", "application/json"):
+        raise RequestRefused(415, "Content-Type: must be application/json")
+    try:
+        parsed = json.loads(
+            body.data.decode("utf-8"), parse_float=_number(float), parse_int=_number(int), parse_constant=_no_constant
+        )
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RequestRefused(400, "body: not JSON") from error
+    except RecursionError as error:
+        raise RequestRefused(400, "body: nested too deeply") from error
+    if not isinstance(parsed, dict):
+        raise RequestRefused(400, "body: not a JSON object")
+    _check(parsed, DEEPEST)
+    return parsed
+
+
+def _number(make: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if len(text) > WIDEST_NUMBER or abs(Decimal(text).adjusted()) > WIDEST_NUMBER:
+            raise RequestRefused(400, "body: a number is out of range")
+        return make(text)
+
+    return read
+
+
+def _no_constant(_name: str) -> None:
+    raise RequestRefused(400, "body: not JSON")
+
+
+def _check(value: Any, levels: int) -> None:
+    if isinstance(value, str):
+        if "\0" in value or not (value.isascii() or _encodes(value)):
+            raise RequestRefused(400, "body: a string holds NUL or an unpaired surrogate")
+    elif isinstance(value, dict | list):
+        if levels == 0:
+            raise RequestRefused(400, "body: nested too deeply")
+        for part in value:
+            _check(part, levels - 1)
+        if isinstance(value, dict):
+            for part in value.values():
+                _check(part, levels - 1)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""Log lines as JSON on standard error, one a line, for services. Secrets and personal data have no way in.
+
+Only what a caller names is logged, names of secrets are struck out, and an exception is logged as its type and where
+it was raised: its text may quote a request.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+FORBIDDEN = frozenset(
+    {"address", "authorization", "body", "code", "email", "identity_key", "key", "password", "secret", "token"}
+)
+LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+
+
+def configure(level: str) -> None:
+    """Sets structlog up for this process. `level` is one of LEVELS."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            strike_out,
+            where_it_was_raised,
+            structlog.processors.JSONRenderer(sort_keys=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def strike_out(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Removes the values of names that may hold a secret or an address."""
+    for name in line:
+        if name.lower() in FORBIDDEN:
+            line[name] = "…"
+    return line
+
+
+def where_it_was_raised(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replaces an exception by its type and its frames, innermost last; never its text."""
+    error = line.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        line["error"] = f"{type(error).__module__}.{type(error).__qualname__}"
+        line["raised_at"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
+        ]
+    return line
