@@ -35,7 +35,7 @@ def open_charge(
     if total < 0:
         raise ValueError(f"trip {shopping_trip_id}: a charge can't be negative, it is {total} {currency}")
     opened = Event(Kind.OPENED, now, Source.CONNECTOR, shopping_trip_id, amount=total)
-    made = connection.execute(
+    made = connection.scalar(
         upsert(charge)
         .values(
             shopping_trip_id=shopping_trip_id,
@@ -49,8 +49,9 @@ def open_charge(
             updated_at=now,
         )
         .on_conflict_do_nothing()
+        .returning(charge.c.shopping_trip_id)
     )
-    if made.rowcount == 0:
+    if made is None:
         return False
     connection.execute(
         insert(charge_event).values(
