@@ -277,8 +277,9 @@ def test_two_hundred_small_files_take_under_ten_milliseconds_each(clean: Engine,
             aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=as_csv(rows))
             connection.execute(
                 text(
-                    "insert into feed_file (bucket, key, version, announced_at, store_id, window_end, copy_key, sha256,"
-                    " state, received_at) values ('b', :key, '1', now(), 'STORE-001', :end, :key, :key, 'COPIED', now())"
+                    "insert into feed_file (bucket, key, version, announced_at, store_id, window_end, copy_key,"
+                    " sha256, state, received_at) values ('b', :key, '1', now(), 'STORE-001', :end, :key,"
+                    " :key, 'COPIED', now())"
                 ),
                 {"key": key, "end": start + timedelta(minutes=15 * number)},
             )

@@ -117,7 +117,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         raise SourceFileError(f"{path} has no column {', '.join(missing)}; its header must name {', '.join(REQUIRED)}")
     if unknown := [name for name in columns if name not in REQUIRED + OPTIONAL]:
         raise SourceFileError(
-            f"{path} has an unknown column {', '.join(map(repr, unknown))}; known ones: {', '.join(REQUIRED + OPTIONAL)}"
+            f"{path} has an unknown column {', '.join(map(repr, unknown))}; "
+            f"it may have {', '.join(REQUIRED + OPTIONAL)}"
         )
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise SourceFileError(f"{path} has the column {', '.join(twice)} twice; keep one")

@@ -95,9 +95,7 @@ def validate(fields: Mapping[str, str], *, file_store: str, currencies: Mapping[
 
 
 def barcode_problem(barcode: str, kind: str) -> str | None:
-    """What is wrong with a barcode of that type ('' where the type is not given), or None."""
-    if kind and kind not in BARCODE_TYPES:
-        return f"{kind!r} is not one of {', '.join(BARCODE_TYPES)}"
+    """What is wrong with a barcode of that known type ('' where it is not given), or None."""
     possible = TYPES_BY_LENGTH.get(len(barcode), ())
     if kind and kind not in possible:
         return f"{barcode!r} has not the length of a barcode of type {kind}"
@@ -194,6 +192,8 @@ def _barcodes(fields: Mapping[str, str]) -> tuple[tuple[str, str | None], ...] |
     first, kind = fields["external_product_id"], fields.get("external_product_id_type", "")
     if not first:
         return Rejection("external_product_id", "is empty")
+    if kind and kind not in BARCODE_TYPES:
+        return Rejection("external_product_id_type", f"{kind!r} is not one of {', '.join(BARCODE_TYPES)}")
     if problem := barcode_problem(first, kind):
         return Rejection("external_product_id", problem)
     found: dict[str, str | None] = {first: kind or barcode_type(first)}

@@ -70,7 +70,7 @@ def _readable(engine: Engine, aws: Aws, url: str, messages: list[dict[str, Any]]
                     key="feeds:malformed-announcement",
                     severity="warning",
                     title="A message of the intra-day queue is not an announcement",
-                    what_to_do="Look at the dead-letter queue of the intra-day queue; the reason is an attribute there.",
+                    what_to_do="Look at the dead-letter queue backroom-intraday-dead; each message says why.",
                     now=now,
                 )
     return readable

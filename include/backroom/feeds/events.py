@@ -138,7 +138,7 @@ def _put_aside(connection: Connection, aws: Aws, url: str, message: dict[str, An
         key="feeds:malformed-event",
         severity="warning",
         title="A message of the events queue is not an event",
-        what_to_do="Look at the dead-letter queue of the events queue; the reason is an attribute there.",
+        what_to_do="Look at the dead-letter queue backroom-events-dead; each message says why.",
         now=now,
     )
 

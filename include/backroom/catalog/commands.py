@@ -1,0 +1,160 @@
+"""backroom catalog: status, diff, history, skus, rejections; and `sync`, as the nightly pipeline does it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from backroom.amazon.catalog import CatalogClient
+from backroom.catalog import difference, sync
+from backroom.clock import parse_instant, system_clock
+from backroom.db.engine import check_reachable, engine
+from backroom.errors import BackroomError
+from backroom.settings import settings
+
+app = typer.Typer(help="The product catalog and what Amazon has of it.", no_args_is_help=True)
+
+AS_JSON = typer.Option(False, "--json", help="for machines")
+LIMIT = typer.Option(20, "--limit", min=1, help="show at most so many")
+
+
+@app.command()
+def status(limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
+    """Show the latest runs and their batches."""
+    _show(
+        "select run_id, business_date, state, items_read, items_rejected, items_new, items_changed, items_unchanged,"
+        " items_gone, (select count(*) from catalog_batch b where b.run_id = r.run_id) as batches,"
+        " (select count(*) from catalog_batch b where b.run_id = r.run_id and b.settled_at is null) as open_batches,"
+        " reason from catalog_run r order by run_id desc limit :limit",
+        {"limit": limit},
+        as_json=as_json,
+    )
+
+
+@app.command()
+def diff(as_json: bool = AS_JSON) -> None:
+    """Count what Amazon would be told now: new, changed, unchanged, gone."""
+    check_reachable(engine())
+    with engine().connect() as connection:
+        found = difference.count(connection)
+    if as_json:
+        typer.echo(json.dumps(found.__dict__))
+    else:
+        table = Table(*found.__dict__)
+        table.add_row(*map(str, found.__dict__.values()))
+        Console().print(table)
+
+
+@app.command()
+def history(sku: str, limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
+    """Show what was sent to Amazon about a product, the newest first, and what came of it."""
+    _show(
+        "select b.run_id, b.batch_id, b.kind, i.store_id, b.state, i.status, i.error_code, i.error_message, b.sent_at,"
+        " left(i.content_hash, 12) as content from catalog_batch_item i join catalog_batch b using (batch_id)"
+        " where i.item_sku = :sku order by b.batch_id desc, i.store_id limit :limit",
+        {"sku": sku, "limit": limit},
+        as_json=as_json,
+    )
+
+
+@app.command()
+def skus(
+    store: str = typer.Option(..., "--store", help="the store"), limit: int = LIMIT, as_json: bool = AS_JSON
+) -> None:
+    """List a store's products, one SKU a line."""
+    check_reachable(engine())
+    with engine().connect() as connection:
+        found = connection.execute(
+            text(
+                "select item_sku from catalog_item where store_id = :store and not gone order by item_sku limit :limit"
+            ),
+            {"store": store, "limit": limit},
+        ).scalars()
+        listed = list(found)
+    if not listed:
+        raise BackroomError(f"the catalog has no product of store {store!r}; run `backroom catalog sync`")
+    typer.echo(json.dumps(listed) if as_json else "\n".join(listed))
+
+
+@app.command()
+def rejections(
+    run: int = typer.Option(0, "--run", help="a run's id; the newest by default"),
+    limit: int = LIMIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show the source's rows that can't be sent: file, line, field, reason."""
+    _show(
+        "select file, line, store_id, item_sku, field, reason from catalog_rejection"
+        " where run_id = case when :run = 0 then (select max(run_id) from catalog_run) else :run end"
+        " order by file, line limit :limit",
+        {"run": run, "limit": limit},
+        as_json=as_json,
+    )
+
+
+@app.command(name="sync")
+def synchronise(
+    folder: Path = typer.Option(None, "--folder", help="the source; the setting BACKROOM_CATALOG_SOURCE by default"),
+    wait_seconds: int = typer.Option(600, "--wait", min=1, help="give up waiting for Amazon after so many seconds"),
+    poll_seconds: float = typer.Option(1.0, "--poll", min=0.05, help="seconds between two questions for a status"),
+    now: str = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present by default"),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Read the source, send the difference, wait for Amazon. Exits 1 where Amazon refused something."""
+    moment = _moment(now)
+    check_reachable(engine())
+    config = settings()
+    with CatalogClient(config, engine()) as client:
+        run_id = sync.start_run(
+            engine(),
+            folder=folder or config.catalog_source_folder,
+            business_date=moment.astimezone(UTC).date(),
+            now=moment,
+        )
+        sync.upload(engine(), client, run_id=run_id, now=moment)
+        deadline = time.monotonic() + wait_seconds
+        while not sync.poll(engine(), client, run_id=run_id, now=moment):
+            if time.monotonic() > deadline:
+                raise BackroomError(
+                    f"Amazon is not done with catalog run {run_id} after {wait_seconds} s; "
+                    "the next run follows it up, `backroom catalog status` shows where it stands"
+                )
+            time.sleep(poll_seconds)
+        summary = sync.apply_reports(engine(), client, run_id=run_id, now=moment)
+    if as_json:
+        typer.echo(json.dumps(summary.__dict__))
+    else:
+        typer.echo(
+            f"catalog run {summary.run_id}: {summary.items_sent} items sent in {summary.batches} batches,"
+            f" {summary.accepted} accepted, {summary.rejected} rejected, {summary.batches_failed} batches failed"
+        )
+    raise typer.Exit(1 if summary.batches_failed or summary.rejected else 0)
+
+
+def _show(query: str, values: dict[str, Any], *, as_json: bool) -> None:
+    check_reachable(engine())
+    with engine().connect() as connection:
+        result = connection.execute(text(query), values)
+        names, rows = list(result.keys()), result.all()
+    if as_json:
+        typer.echo(json.dumps([dict(row._mapping) for row in rows], default=str))
+        return
+    table = Table(*(name.replace("_", " ") for name in names))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+
+
+def _moment(now: str) -> datetime:
+    try:
+        return parse_instant(now) if now else system_clock()
+    except ValueError as error:
+        raise BackroomError(f"--now: {error}") from error
