@@ -1,0 +1,71 @@
+"""The data sets that the suites in expectations/ speak of: one query each, with `key` naming a row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PRODUCTS: Final = """
+select i.store_id || '|' || i.item_sku as key, i.store_id, i.item_sku, i.item_name, i.unit, i.product_tax_code,
+    i.record ->> 'external_product_id' as external_product_id,
+    cast(i.record ->> 'standard_price' as numeric) as standard_price,
+    (select count(*) from catalog_barcode b where b.store_id = i.store_id and b.item_sku = i.item_sku) as barcodes,
+    exists (select from store s where s.store_id = i.store_id) as store_known,
+    exists (select from shelf_price p where p.store_id = i.store_id and p.item_sku = i.item_sku) as has_shelf_price,
+    coalesce(a.content_hash = i.content_hash and not a.archived, false) as amazon_has_it
+from catalog_item i left join catalog_accepted a using (store_id, item_sku)
+where not i.gone
+"""
+
+PURCHASES: Final = """
+select p.shopping_trip_id as key, p.shopping_trip_id, p.store_id, p.business_date, p.entry_method, p.state, p.currency,
+    p.list_total, p.promotion_total, p.tax_total, p.total, p.trip_started_at, p.trip_ended_at,
+    p.currency = s.currency as currency_is_the_stores,
+    p.business_date = cast(p.trip_ended_at at time zone s.time_zone as date) as business_date_is_the_stores,
+    coalesce(l.lines, 0) as lines,
+    case when p.state = 'PRICED' then coalesce(l.total, 0) else p.total end as lines_total,
+    case when p.state = 'PRICED' then coalesce(l.tax, 0) else p.tax_total end as lines_tax,
+    coalesce(l.unknown, 0) as lines_unknown,
+    p.state not in ('PRICED', 'EMPTY') or exists (
+        select from charge c where c.shopping_trip_id = p.shopping_trip_id) as has_its_charge
+from purchase p
+join store s using (store_id)
+left join (
+    select shopping_trip_id, count(*) as lines, sum(total) as total, sum(tax_amount) as tax,
+        count(*) filter (where item_sku is null) as unknown
+    from purchase_line group by shopping_trip_id
+) l using (shopping_trip_id)
+"""
+
+CHARGES: Final = """
+select c.shopping_trip_id as key, c.shopping_trip_id, c.store_id, c.state, c.currency, c.total, c.authorized,
+    c.captured, c.capture_initiated, c.attempts, c.created_at, c.expires_at,
+    coalesce(p.total, c.total) as purchase_total,
+    c.captured <= c.total as captured_no_more_than_due,
+    c.state <> 'CAPTURED' or c.captured = c.total as captured_whole,
+    c.state <> 'CANCELLED' or c.captured = 0 as cancelled_without_money,
+    c.state <> 'IN_DEBT' or exists (
+        select from debt d where d.shopping_trip_id = c.shopping_trip_id) as debt_is_known,
+    c.state in ('CAPTURED', 'CANCELLED', 'IN_DEBT', 'PARKED') as is_final,
+    (select count(*) from charge_event e where e.shopping_trip_id = c.shopping_trip_id) as events
+from charge c left join purchase p using (shopping_trip_id)
+"""
+
+ORDERS: Final = """
+select o.store_id || '|' || o.order_id as key, o.store_id, o.order_id, o.shopping_trip_id, o.status, o.entry_method,
+    o.currency, o.order_total, o.authorized, o.captured, o.refunded, o.trip_started_at, o.trip_ended_at, o.updated_at,
+    o.incomplete, o.card_last_four,
+    o.currency = s.currency as currency_is_the_stores,
+    o.business_date = cast(o.trip_ended_at at time zone s.time_zone as date) as business_date_is_the_stores,
+    coalesce(l.lines, 0) as lines,
+    case when o.incomplete then o.order_total else coalesce(l.total, 0) end as lines_total,
+    o.status <> 'CANCELLED' or o.captured = 0 as cancelled_without_money,
+    o.refunded <= o.captured as refunded_no_more_than_captured
+from amazon_order o
+join store s using (store_id)
+left join (
+    select store_id, order_id, count(*) as lines, sum(price + tax) as total
+    from amazon_order_line where not dropped group by store_id, order_id
+) l using (store_id, order_id)
+"""
+
+DATA_SETS: Final = {"products": PRODUCTS, "purchases": PURCHASES, "charges": CHARGES, "orders": ORDERS}
