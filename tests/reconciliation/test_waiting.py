@@ -16,12 +16,12 @@ DAY_ENDS = datetime(2026, 3, 3, 5, 0, tzinfo=UTC)  # midnight in New York
     ("complete", "now", "outcome"),
     [
         (False, DAY_ENDS, "EXPECTED"),
-        (False, DAY_ENDS + timedelta(hours=5, minutes=59), "EXPECTED"),
-        (False, DAY_ENDS + timedelta(hours=6), "BREAK"),
+        (False, DAY_ENDS + timedelta(hours=47, minutes=59), "EXPECTED"),
+        (False, DAY_ENDS + timedelta(hours=48), "BREAK"),
         (True, DAY_ENDS, "BREAK"),
     ],
 )
-def test_a_missing_order_is_late_when_the_files_are_all_in_or_six_hours_after_the_day(
+def test_a_missing_order_is_late_when_the_files_are_all_in_or_at_the_cut_off(
     books: Books, complete: bool, now: datetime, outcome: str
 ) -> None:
     trip = books.trip(order=None)

@@ -12,11 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from backroom.clock import business_day_bounds
+from backroom.feeds.completeness import windows
 from backroom.money import round_amount
 from backroom.settings import settings
 
-WINDOW = timedelta(minutes=15)  # Amazon writes one file each quarter of an hour
 ZERO = Decimal(0)
 
 Row = dict[str, Any]
@@ -187,17 +186,16 @@ FILES = """
            count(*) filter (where state = 'FAILED') as failed,
            coalesce(sum(rows_read), 0) as rows_read, coalesce(sum(rows_applied), 0) as rows_applied,
            coalesce(sum(rows_stale), 0) as rows_stale, coalesce(sum(rows_quarantined), 0) as rows_quarantined
-    from feed_file where store_id = :store_id and window_end > :first and window_end <= :last
+    from feed_file where store_id = :store_id and window_end between :first and :last
 """
 
 
 def _files(day: _Day, zone: str) -> Row:
-    start, end = business_day_bounds(day.business_date, zone)
-    last = end + timedelta(minutes=settings().day_complete_margin_minutes)
-    files = day.one(FILES, first=start, last=last)
+    needed = windows(day.business_date, zone, margin=timedelta(minutes=settings().day_complete_margin_minutes))
+    files = day.one(FILES, first=needed[0], last=needed[-1])
     files = {name: int(value) for name, value in files.items()}
-    files["expected"] = (last - start) // WINDOW
-    files["missing"] = max(files["expected"] - files["windows"], 0)
+    files["expected"] = len(needed)
+    files["missing"] = len(needed) - files["windows"]
     return files
 
 

@@ -106,6 +106,19 @@ def newest_runs(connection: Connection, *, business_date: date, store_id: str | 
     return [row.run_id for row in rows]
 
 
+def current(connection: Connection, run_id: int) -> int:
+    """The newest run over the day that this run judged: itself, or the one that has superseded it."""
+    return int(
+        connection.execute(
+            text("""
+                select max(newer.run_id) from reconciliation_run r
+                join reconciliation_run newer using (store_id, business_date) where r.run_id = :run_id
+            """),
+            {"run_id": run_id},
+        ).scalar_one()
+    )
+
+
 def trip_rows(connection: Connection, run_id: int) -> Iterator[Row]:
     """Every trip of a run with its amounts, by the end of the trip; streamed."""
     result = connection.execute(

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, text
 
 from backroom.clock import business_day_bounds
@@ -20,7 +19,7 @@ from backroom.reconciliation.sides import Deadlines, Trip
 from backroom.reconciliation.verdict import Outcome, Verdict
 from backroom.settings import Settings, settings
 
-log = structlog.get_logger()
+LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: what is older is a person's business
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,6 @@ def reconcile_day(
         breaks_closed=closed,
     )
     _close_run(connection, summary)
-    log.info("reconciled", **summary.as_json())
     return summary
 
 
@@ -101,6 +99,23 @@ def released_as_complete(connection: Connection, *, store_id: str, business_date
         {"store_id": store_id, "day": business_date},
     ).scalar_one_or_none()
     return bool(found)
+
+
+def unsettled_days(connection: Connection, *, store_id: str, before: date) -> list[date]:
+    """The store's days of the last LOOK_BACK_DAYS whose newest run left trips waiting or breaks open."""
+    rows = connection.execute(
+        text("""
+            select business_date from (
+                select distinct on (business_date) business_date, expected + breaks_open as left_over
+                from reconciliation_run
+                where store_id = :store_id and business_date < :before
+                  and business_date >= cast(:before as date) - :days
+                order by business_date, revision desc
+            ) newest where left_over > 0 order by business_date
+        """),
+        {"store_id": store_id, "before": before, "days": LOOK_BACK_DAYS},
+    )
+    return list(rows.scalars())
 
 
 def _one_at_a_time(connection: Connection, store_id: str, business_date: date) -> None:
@@ -118,7 +133,7 @@ def _deadlines(connection: Connection, store_id: str, business_date: date, confi
         raise BackroomError(f"there is no store {store_id}; `backroom stores list` shows those there are")
     _, end = business_day_bounds(business_date, zone)
     return Deadlines(
-        order_due=end + timedelta(hours=config.order_due_hours),
+        order_due=end + timedelta(hours=config.day_release_cutoff_hours),
         evidence=timedelta(hours=config.capture_evidence_hours),
         booking=timedelta(minutes=config.booking_due_minutes),
     )
