@@ -67,8 +67,6 @@ DEMO: dict[str, Any] = {
         "capture": {THROTTLED: 0.01, SERVER_ERROR: 0.0012, DROPPED_AFTER: 0.01},
         "settlement": {DECLINED: 0.01},
         "cancel": {THROTTLED: 0.1, SERVER_ERROR: 0.1},
-        "gate": {TWICE: 0.01, PARALLEL: 0.01},
-        "purchases": {TWICE: 0.01, PARALLEL: 0.01},
         "file": {ANNOUNCED_TWICE: 0.03, REWRITTEN: 0.03, BROKEN_ROW: 0.01},
         "event": {DELIVERED_TWICE: 0.02},
     }
