@@ -12,24 +12,14 @@ from jwo_sandbox.world.baskets import Basket, Source
 
 WEIGHED_DEPARTMENTS = ("PRODUCE", "MEAT", "SEAFOOD", "DELI")
 WEIGHED_SHARE = 0.25
+UNSOLD = 20
+"""At least so many products that nobody buys that day."""
 TAX_CODES = {
-    "FOOD_EXEMPT": (
-        [
-            "GROCERY",
-            "PRODUCE",
-            "MEAT",
-            "MEAT-PCKGD",
-            "PASTRY",
-            "SEAFOOD",
-            "SEAFOOD-PCKGD",
-            "NUTRITION",
-            "FROZEN GROCERY",
-            "DAIRY DELI",
-        ]
-    ),
-    "FOOD_PREPARED": ["DELI", "RESTAURANT", "SALAD BAR", "CHEF SHOPPE"],
-    "ALCOHOL": ["SPIRITS"],
+    "FOOD_EXEMPT": ("GROCERY", "PRODUCE", "MEAT", "MEAT-PCKGD", "PASTRY", "SEAFOOD", "SEAFOOD-PCKGD", "FROZEN GROCERY"),
+    "FOOD_PREPARED": ("DELI", "RESTAURANT", "SALAD BAR", "CHEF SHOPPE"),
+    "ALCOHOL": ("SPIRITS",),
 }
+"""Departments by tax code; the others have the standard one."""
 STANDARD_TAX = "GENERAL"
 CATALOG_COLUMNS = [
     "item_sku",
@@ -71,44 +61,50 @@ class Article:
 
 @dataclass
 class Assortment:
-    """The articles by product id; those that no chosen basket holds fill the shelves."""
+    """The articles by product id, and which of them each store has on its shelves."""
 
     articles: dict[int, Article]
-    sold: set[int]
+    sold: dict[str, set[int]]
+    shelves: dict[str, list[int]]
     broken: list[dict[str, str]] = field(default_factory=list)
 
 
 def assemble(
     source: Source, baskets: list[Basket], per_store: int, store_ids: list[str], rng: random.Random
 ) -> Assortment:
-    """The products of the baskets, and others up to `per_store`."""
-    sold = {line.product_id for basket in baskets for line in basket.lines}
-    prices = _prices(baskets)
-    extra = _extra(source, sold, max(0, per_store - len(sold)), rng)
-    rows = source.products[source.products["product_id"].isin(sold | extra.keys())].sort_values("product_id")
+    """What each store's baskets hold, and others up to `per_store` products (but always some that are not sold)."""
+    sold: dict[str, set[int]] = {store_id: set() for store_id in store_ids}
+    for basket in baskets:
+        sold[basket.store_id].update(line.product_id for line in basket.lines)
+    everything = set().union(*sold.values())
+    prices, extra = _prices(baskets), _extra(source, everything, max(UNSOLD, per_store - len(everything)), rng)
+    rows = source.products[source.products["product_id"].isin(everything | extra.keys())].sort_values("product_id")
     articles = {}
     for row in rows.to_dict("records"):
         article = _article(row, rng)
         product_id = article.product_id
-        cents = {
-            store: prices.get((store, product_id)) or prices.get(("", product_id)) or extra[product_id]
-            for store in store_ids
-        }
+        overall = prices.get(("", product_id)) or extra[product_id]
+        cents = {store_id: prices.get((store_id, product_id), overall) for store_id in store_ids}
         articles[product_id] = replace(article, cents=cents)
-    return Assortment(articles, sold)
+    shelves = {}
+    for store_id in store_ids:
+        others = [product_id for product_id in articles if product_id not in sold[store_id]]
+        filling = rng.sample(others, min(len(others), max(UNSOLD, per_store - len(sold[store_id]))))
+        shelves[store_id] = sorted(sold[store_id].union(filling))
+    return Assortment(articles, sold, shelves)
 
 
 def catalog_rows(assortment: Assortment, store_id: str, rng: random.Random) -> list[dict[str, str]]:
     """A store's catalog file, with two broken rows among the products that no basket holds."""
-    rows = [_row(article, store_id) for article in assortment.articles.values()]
-    unsold = [place for place, product in enumerate(assortment.articles) if product not in assortment.sold]
-    if len(unsold) >= 2:
-        wrong_digit, nameless = (rows[place] for place in rng.sample(unsold, 2))
-        barcode = wrong_digit["external_product_id"]
-        wrong_digit["external_product_id"] = barcode[:-1] + str((int(barcode[-1]) + 1) % 10)
-        nameless["item_name"] = ""
-        for row, what in ((wrong_digit, "check digit is wrong"), (nameless, "name is missing")):
-            assortment.broken.append({"store_id": store_id, "item_sku": row["item_sku"], "what": what})
+    shelf = assortment.shelves[store_id]
+    rows = [_row(assortment.articles[product_id], store_id) for product_id in shelf]
+    unsold = [place for place, product_id in enumerate(shelf) if product_id not in assortment.sold[store_id]]
+    wrong_digit, nameless = (rows[place] for place in rng.sample(unsold, 2))
+    barcode = wrong_digit["external_product_id"]
+    wrong_digit["external_product_id"] = barcode[:-1] + str((int(barcode[-1]) + 1) % 10)
+    nameless["item_name"] = ""
+    for row, what in ((wrong_digit, "check digit is wrong"), (nameless, "name is missing")):
+        assortment.broken.append({"store_id": store_id, "item_sku": row["item_sku"], "what": what})
     return rows
 
 

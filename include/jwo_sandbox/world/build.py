@@ -94,7 +94,7 @@ def _write_prices(
     for store_id, zone in zones.items():
         since = instants.text(instants.day_start(day - timedelta(days=30), zone))
         afternoon = instants.text(instants.day_start(day, zone) + REPRICED_HOUR * instants.HOUR)
-        for article in assortment.articles.values():
+        for article in (assortment.articles[product_id] for product_id in assortment.shelves[store_id]):
             cents = article.cents[store_id]
             if rng.random() < REPRICED_SHARE:
                 rows.append(_price(store_id, article.sku, cents + max(1, cents // 10), since, afternoon))
@@ -134,8 +134,8 @@ def _counts(
             "dropped_as_dirt": source.dropped,
         },
         "catalog": {
-            "products": len(assortment.articles),
-            "sold_that_day": len(assortment.sold),
+            "products": {store_id: len(shelf) for store_id, shelf in assortment.shelves.items()},
+            "sold_that_day": {store_id: len(sold) for store_id, sold in assortment.sold.items()},
             "broken_rows": assortment.broken,
         },
         "generated": {
