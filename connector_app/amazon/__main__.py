@@ -8,6 +8,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from backroom import logs
 from backroom.db.embedded import require_free_port
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
@@ -34,6 +35,7 @@ def main() -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
         log_level=LogLevels.warning,
+        log_dictconfig=logs.of_server("_granian", "granian.access"),
     ).serve()
 
 

@@ -6,9 +6,12 @@ it was raised: its text may quote a request.
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -55,3 +58,29 @@ def where_it_was_raised(_logger: Any, _method: str, line: MutableMapping[str, An
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
         ]
     return line
+
+
+class JsonLines(logging.Formatter):
+    """The standard library's records in the same shape, for servers that log through it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; of an exception only its type."""
+        line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["error"] = record.exc_info[0].__qualname__
+        return json.dumps(line)
+
+
+def of_server(*loggers: str) -> dict[str, Any]:
+    """A configuration for `logging.config` in which these loggers write JSON lines to standard error."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "backroom.logs.JsonLines"}},
+        "handlers": {"json": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "loggers": {name: {"handlers": ["json"], "propagate": False} for name in loggers},
+    }

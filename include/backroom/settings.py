@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     connector_host: str = Field("127.0.0.1", description="address that the connector listens on")
     connector_workers: int = Field(2, ge=1, le=64, description="processes that serve the connector")
-    connector_threads: int = Field(8, ge=1, le=100, description="calls at once per process; at most the pool's size")
+    connector_threads: int = Field(4, ge=1, le=100, description="calls at once per process; at most the pool's size")
     connector_clock_skew_seconds: int = Field(
         300, ge=1, le=3600, description="how far a signature's time may be from ours"
     )

@@ -207,16 +207,6 @@ class LiveConnector:
         return (client or httpx).post(self.url + path, content=raw, headers=headers, timeout=20)
 
 
-def start_connector(**environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "connector_app.amazon"],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def live(retailer: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveConnector]:
     """A served connector over the module's database."""

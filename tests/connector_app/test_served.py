@@ -1,0 +1,193 @@
+"""The connector as it is served: processes, parallel copies, a start that fails in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from backroom.db.embedded import free_port
+from backroom.settings import Settings
+from connector_app.amazon import create_app
+from tests.connector_app.conftest import (
+    NOW,
+    SECRET,
+    LiveConnector,
+    cart_body,
+    changed,
+    gate_body,
+    line,
+    new_uuid,
+    scan_code,
+)
+
+
+def at_once(number: int, call: Callable[[int], Any]) -> list[Any]:
+    start = threading.Barrier(number)
+
+    def run(which: int) -> Any:
+        start.wait()
+        return call(which)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(run, range(number)))
+
+
+def count(engine: Engine, query: str, **values: Any) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text(query), values).scalar_one())
+
+
+def test_twenty_copies_of_a_cart_have_one_effect(live: LiveConnector, retailer: Engine) -> None:
+    body = cart_body(line(), line("SOAP"))
+    answers = at_once(20, lambda _: live.post("/v1/order/purchases", {**body, "requestId": new_uuid()}))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
+    trip = body["idempotentShoppingTripId"]
+    assert count(retailer, "select count(*) from purchase_line where shopping_trip_id = :trip", trip=trip) == 2
+    assert count(retailer, "select count(*) from charge_event where shopping_trip_id = :trip", trip=trip) == 1
+
+
+def test_of_different_carts_at_once_one_stands_and_the_others_get_its_answer(
+    live: LiveConnector, retailer: Engine
+) -> None:
+    body = cart_body(line())
+    answers = at_once(
+        8, lambda which: live.post("/v1/order/purchases", {**body, "cartItems": [line("MILK", str(which + 1))]})
+    )
+    assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
+    trip = body["idempotentShoppingTripId"]
+    assert count(retailer, "select count(*) from purchase_line where shopping_trip_id = :trip", trip=trip) == 1
+    assert count(retailer, "select count(*) from review_case where subject = :trip", trip=trip) == 1
+
+
+@pytest.mark.parametrize(("key", "status"), [(scan_code(), 200), ("nobody", 401)])
+def test_twenty_copies_of_a_gate_event_get_one_answer(
+    live: LiveConnector, retailer: Engine, key: str, status: int
+) -> None:
+    body = gate_body(key)
+    answers = at_once(20, lambda _: live.post("/v1/identity/identity-keys", body))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(status, answers[0].content)}
+
+
+def test_many_trips_at_once_are_all_recorded(live: LiveConnector, retailer: Engine) -> None:
+    before = count(retailer, "select count(*) from charge")
+    with httpx.Client() as client:
+        answers = at_once(16, lambda _: [live.post("/v1/order/purchases", cart_body(line()), client) for _ in range(5)])
+    assert {answer.status_code for several in answers for answer in several} == {201}
+    assert count(retailer, "select count(*) from charge") == before + 80
+
+
+def test_an_answer_is_the_same_after_a_restart(live: LiveConnector, retailer: Engine) -> None:
+    """Another process over the same database is what a restart leaves."""
+    body = cart_body(line())
+    first = live.post("/v1/order/purchases", body)
+    other = create_app(Settings(connector_auth="off"), lambda: NOW).test_client()
+    assert other.post("/v1/order/purchases", json=body).data == first.content
+
+
+def test_a_body_in_chunks_without_a_length_is_read(live: LiveConnector) -> None:
+    from tests.connector_app.conftest import signed_headers
+
+    url = f"{live.url}/v1/order/purchases"
+    raw = json.dumps(cart_body(line())).encode()
+    headers = signed_headers("POST", url, raw)
+    headers.pop("Content-Length", None)
+    answer = httpx.post(url, content=iter([raw[:50], raw[50:]]), headers=headers)
+    assert answer.status_code == 201
+
+
+def test_the_log_is_json_and_holds_no_secret(live: LiveConnector) -> None:
+    body = gate_body(scan_code(age=3))
+    live.post("/v1/identity/identity-keys", body)
+    cart = cart_body(line())
+    live.post("/v1/order/purchases", changed(cart, "cartItems.0.type", "?"))
+    live.post("/v1/order/purchases", cart)
+    time.sleep(0.2)
+    written = live.log.read_text()
+    calls = [json.loads(entry) for entry in written.splitlines()]
+    logged = next(entry for entry in calls if entry.get("trip_id") == cart["idempotentShoppingTripId"])
+    assert (logged["status"], logged["request_id"], logged["outcome"]) == (201, cart["requestId"], "PRICED")
+    assert logged["seconds"] > 0
+    for secret in (SECRET, body["identityKey"], scan_code(age=3), "Signature="):
+        assert secret not in written
+
+
+def start(**environment: str) -> tuple[int, str]:
+    """How a start ends: exit status and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "connector_app.amazon"],
+        env={**os.environ, "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": SECRET, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"BACKROOM_CONNECTOR_PORT": "many"}, "BACKROOM_CONNECTOR_PORT"),
+        ({"BACKROOM_CONNECTOR_AUTH": "off", "BACKROOM_ENV": "production"}, "development only"),
+        ({"BACKROOM_CONNECTOR_AUTH": "gateway"}, "BACKROOM_CONNECTOR_GATEWAY_SECRET"),
+        ({"BACKROOM_DATABASE_URL": "postgresql://nobody:s3cret@127.0.0.1:1/x"}, "no database at"),
+    ],
+)
+def test_a_wrong_set_up_is_one_line(retailer: Engine, environment: dict[str, str], complaint: str) -> None:
+    code, said = start(**environment)
+    assert code == 2
+    assert complaint in said
+    assert said.count("\n") == 1
+    assert "s3cret" not in said
+
+
+def test_a_port_that_is_taken_is_one_line(retailer: Engine) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        code, said = start(BACKROOM_CONNECTOR_PORT=str(port))
+    assert code == 2
+    assert f"port {port} for the connector is taken" in said
+    assert said.count("\n") == 1
+
+
+def test_without_its_database_it_is_alive_but_not_ready_and_asks_to_try_again(
+    retailer: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backroom.db.engine import make_engine
+
+    gone = make_engine(f"postgresql+psycopg://x:y@127.0.0.1:{free_port()}/z")
+    for module in ("backroom.db.engine", "connector_app.amazon.health"):
+        monkeypatch.setattr(f"{module}.engine", lambda: gone)
+    client = create_app(Settings(connector_auth="off"), lambda: NOW).test_client()
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    assert client.post("/v1/order/purchases", json=cart_body(line())).status_code == 503
+    assert client.post("/v1/order/purchases", json={}).status_code == 503
+    assert client.post("/v1/identity/identity-keys", json=gate_body()).status_code == 500
+
+
+def test_a_schema_that_is_behind_is_not_ready(retailer: Engine) -> None:
+    client = create_app(Settings(connector_auth="off"), lambda: NOW).test_client()
+    with retailer.begin() as connection:
+        connection.execute(text("update alembic_version set version_num = '0001'"))
+    try:
+        answer = client.get("/readyz")
+    finally:
+        with retailer.begin() as connection:
+            connection.execute(text("update alembic_version set version_num = '0002'"))
+    assert answer.status_code == 503
+    assert "revision 0001" in answer.get_json()["errorMsg"]
