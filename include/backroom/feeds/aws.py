@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -27,7 +26,6 @@ class Aws:
         return str(self.sqs.get_queue_url(QueueName=name)["QueueUrl"])
 
 
-@lru_cache(maxsize=1)
 def aws() -> Aws:
     """By the settings: AWS itself, or the stand-in at BACKROOM_AWS_ENDPOINT_URL. Credentials by boto3's own chain."""
     config = settings()

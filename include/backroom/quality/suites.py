@@ -58,7 +58,7 @@ def check(
     read = {name: _read(suites, name) for name in data_sets}
     results = _validate(engine, read, run, docs_folder)
     with engine.begin() as connection:
-        _keep(connection, results, run, now)
+        keep(connection, results, run, now)
     failed = sum(not result.success for result in results)
     _log.info("quality_checked", run=run, data_sets=list(data_sets), expectations=len(results), failed=failed)
     return results
@@ -92,9 +92,9 @@ def _validate(engine: Engine, suites: dict[str, dict[str, Any]], run: str, docs_
 
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     docs_folder.mkdir(parents=True, exist_ok=True)
-    context.add_data_docs_site(_SITE, _site(docs_folder))
+    context.add_data_docs_site(_SITE, _site(docs_folder))  # type: ignore[arg-type]
     url = engine.url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     source = context.data_sources.add_postgres("backroom", connection_string=url, create_temp_table=True)
     definitions = []
@@ -163,10 +163,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, bool)) or value is None else str(value)
 
 
-def _keep(connection: Connection, results: list[Result], run: str, now: datetime) -> None:
+def keep(connection: Connection, results: list[Result], run: str, now: datetime) -> None:
+    """Write results down under `run`, in place of the same suites' earlier ones."""
     connection.execute(
-        text("delete from quality_result where run = :run and data_set = any(:data_sets)"),
-        {"run": run, "data_sets": sorted({result.data_set for result in results})},
+        text("delete from quality_result where run = :run and suite = any(:suites)"),
+        {"run": run, "suites": sorted({result.suite for result in results})},
     )
     if not results:
         return

@@ -1,0 +1,71 @@
+"""Amazon's intra-day order files, from its bucket into our orders."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, task
+
+from backroom_airflow import intraday_ingestion_tasks, pools
+from backroom_airflow.assets import store_day
+from backroom_airflow.schedules import every
+from backroom_airflow.tags import Tag
+
+DOC = """
+### Intra-day ingestion
+**What.** Drains the queue of announcements, copies each file byte for byte to our bucket, brings every waiting file
+into the orders (bad rows go to quarantine with file, line and reason), looks at what came, and releases each store's
+day whose files are all there: the asset `store_day`, partition `STORE-001|2026-11-23`.
+
+**When.** Every 15 minutes. **Its time** is "now": it takes all that waits, whenever it was written. One task brings
+in all files over one connection: a file takes a few milliseconds, a mapped task would take seconds. The look at what
+came is plain SQL for the same reason; the Great Expectations suites run in `data_quality`.
+
+**A rerun** changes nothing that is in already: a file is known by key and version, a row by (updatedAt, window,
+sequencer). What a failed run left in the queue or copied, the next run takes. A day is released once; a rerun of the
+releasing run announces it again, which makes one more revision of its reconciliation.
+
+**When it fails.** `collect`, `ingest`: S3, SQS or the database does not answer; the next run catches up. A file that
+is broken fails alone: `backroom feeds files --state FAILED`, `backroom feeds quarantine list`. `check_arrivals`:
+`backroom quality results` names the rows; the day is not released before it is cleared. Missing windows: `backroom
+feeds gaps`.
+"""
+
+with DAG(
+    dag_id="intraday_ingestion",
+    schedule=every("*/15 * * * *"),
+    catchup=False,
+    max_active_runs=1,
+    tags=[Tag.FEEDS, Tag.EVERY_FEW_MINUTES],
+    doc_md=DOC,
+    default_args={
+        "owner": "store-operations",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "pool": pools.DEFAULT,
+    },
+):
+
+    @task
+    def collect(**context: object) -> int:
+        """Copy what is announced."""
+        return intraday_ingestion_tasks.collect(**context)
+
+    @task
+    def ingest(**context: object) -> list[int]:
+        """Bring in all that waits."""
+        return intraday_ingestion_tasks.ingest(**context)
+
+    @task
+    def check_arrivals(file_ids: list[int], **context: object) -> int:
+        """Look at what came."""
+        return intraday_ingestion_tasks.check_arrivals(file_ids, **context)
+
+    @task(outlets=[store_day])
+    def release_complete_days(**context: object) -> list[str]:
+        """Release the days that are complete."""
+        return intraday_ingestion_tasks.release_complete_days(**context)
+
+    ingested = ingest()
+    collect() >> ingested
+    check_arrivals(ingested) >> release_complete_days()

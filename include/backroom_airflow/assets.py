@@ -1,0 +1,16 @@
+"""The assets by which one pipeline releases another."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from airflow.sdk import Asset
+
+store_day: Final = Asset(name="store_day", uri="backroom://store-day")
+"""A store's business day whose data is all in. Its partition key names both: `STORE-001|2026-11-23`."""
+
+
+def store_day_key(store_id: str, business_date: date) -> str:
+    """The partition key of a store's day."""
+    return f"{store_id}|{business_date.isoformat()}"

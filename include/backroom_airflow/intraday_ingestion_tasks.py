@@ -1,0 +1,63 @@
+"""The tasks of the DAG `intraday_ingestion`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from backroom_airflow import business_time
+from backroom_airflow.assets import store_day, store_day_key
+
+
+def collect(**context: Any) -> int:
+    """Copy every announced file to our bucket; how many came."""
+    from backroom.db.engine import engine
+    from backroom.feeds.aws import aws
+    from backroom.feeds.intraday import collect as collect_files
+
+    return len(collect_files(engine(), aws(), now=business_time.of(context)))
+
+
+def ingest(**context: Any) -> list[int]:
+    """Bring in every file that waits, whichever run copied it; their ids."""
+    from backroom.db.engine import engine, transaction
+    from backroom.feeds.aws import aws
+    from backroom.feeds.intraday import ingest_all, waiting
+
+    with transaction() as connection:
+        file_ids = waiting(connection)
+    ingest_all(engine(), aws(), file_ids=file_ids, now=business_time.of(context))
+    return file_ids
+
+
+def check_arrivals(file_ids: list[int], **context: Any) -> int:
+    """Check what the files brought, in SQL; how many checks failed. Fails for good where a critical one did."""
+    from backroom.db.engine import transaction
+    from backroom.quality.arrivals import check
+
+    with transaction() as connection:
+        results = check(connection, file_ids=file_ids, run=context["run_id"], now=business_time.of(context))
+    if critical := [result.meaning for result in results if result.is_critical]:
+        raise AirflowFailException(f"what came in is not sound: {'; '.join(critical)}; see `backroom quality results`")
+    return sum(not result.success for result in results)
+
+
+def release_complete_days(**context: Any) -> list[str]:
+    """Release each store's day that is complete now, as a partition of the asset `store_day`.
+
+    A day is recorded once; a retry of this run announces again what this run had recorded. Skipped where there is
+    none, since a success without a partition would announce the asset itself.
+    """
+    from backroom.db.engine import transaction
+    from backroom.feeds.completeness import days_released_at, newly_complete_days
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        newly_complete_days(connection, now=now)
+        days = days_released_at(connection, now=now)
+    if not days:
+        raise AirflowSkipException("no store's day has become complete")
+    keys = [store_day_key(store_id, day) for store_id, day in days]
+    context["outlet_events"][store_day].add_partitions(keys)
+    return keys
