@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from backroom.reconciliation.verdict import MEANING, Kind
 from tests.reconciliation.conftest import ENDED, NEXT_MORNING, Books, Item
 
 TWO = Item(), Item("BREAD", "3.00", "1", "0.00", "0.25")
@@ -148,3 +150,10 @@ def test_an_empty_cart_needs_no_order(books: Books) -> None:
     books.purchase("EMPTY", (), entry_method="APP", ended=ENDED, state="EMPTY")
     books.charge("EMPTY", Decimal(0), state="CANCELLED", captured=Decimal(0), ended=ENDED, changed=ENDED)
     assert books.reconcile(now=NEXT_MORNING).matched == 1
+
+
+def test_every_kind_of_break_is_planted_here_and_explained_in_the_docs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reconciliation.md").read_text()
+    assert {kind.value for kind in Kind} == {*PLANTED, "MISSING_PURCHASE", "UNPRICED"}
+    for kind, meaning in MEANING.items():
+        assert f"| `{kind}` | {meaning} |" in page
