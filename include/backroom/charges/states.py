@@ -157,6 +157,7 @@ TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
         _K.CANCEL_CONFIRMED: _S.CANCELLED,
         _K.RESUMED: _S.DUE,
         _K.CANCEL_RESUMED: _S.CANCEL_DUE,
+        _K.EVIDENCE_DISAGREES: _S.PARKED,
     },
 }
 
@@ -175,7 +176,6 @@ class Event:
     source: Source
     source_id: str
     amount: Decimal | None = None
-    cause: Cause | None = None
     number: int = 0  # of the attempt that it tells of
 
 

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -32,6 +33,7 @@ charge = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("lease_until", Instant),
     Column("fencing", BigInteger, nullable=False, server_default="0", comment="grows with each claim"),
+    Column("to_book", Boolean, nullable=False, server_default="true", comment="the ledger has news of it to book"),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
@@ -39,6 +41,7 @@ Index(
     "ix_charge_due", charge.c.store_id, charge.c.next_attempt_at, postgresql_where=charge.c.next_attempt_at.isnot(None)
 )
 Index("ix_charge_state", charge.c.state)
+Index("ix_charge_to_book", charge.c.shopping_trip_id, postgresql_where=charge.c.to_book)
 
 charge_event = Table(
     "charge_event",

@@ -563,6 +563,9 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fencing", sa.BigInteger(), server_default="0", nullable=False, comment="grows with each claim"),
+        sa.Column(
+            "to_book", sa.Boolean(), server_default="true", nullable=False, comment="the ledger has news of it to book"
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["store_id"], ["store.store_id"], name=op.f("fk_charge_store_id_store")),
@@ -576,6 +579,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
     )
     op.create_index("ix_charge_state", "charge", ["state"], unique=False)
+    op.create_index("ix_charge_to_book", "charge", ["shopping_trip_id"], unique=False, postgresql_where="to_book")
     op.create_table(
         "debt",
         sa.Column("shopping_trip_id", sa.String(length=255), nullable=False, comment="one debt per trip"),
@@ -920,6 +924,7 @@ def downgrade() -> None:
     op.drop_index("ix_debt_shopper", table_name="debt")
     op.drop_index("ix_debt_open", table_name="debt")
     op.drop_table("debt")
+    op.drop_index("ix_charge_to_book", table_name="charge", postgresql_where="to_book")
     op.drop_index("ix_charge_state", table_name="charge")
     op.drop_index("ix_charge_due", table_name="charge", postgresql_where=sa.text("next_attempt_at IS NOT NULL"))
     op.drop_table("charge")

@@ -1,0 +1,176 @@
+"""Evidence of what became of captures and cancels: order rows and events of Amazon's, set-based.
+
+A capture that was begun, or whose outcome is unknown, becomes final only here (or by a person's word).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, text
+
+from backroom.alerts import raise_alert
+from backroom.charges import history, parking
+from backroom.charges.decisions import apply_decisions
+from backroom.charges.history import News
+from backroom.charges.rules import ParkedFor
+from backroom.charges.states import Event, Kind, Source, State
+from backroom.settings import settings
+
+AT_ONCE: Final = 2000  # trips folded at once
+
+# The last capture that Amazon may have heard of, and whether a cancel's outcome is open.
+_ASKED: Final = """
+    left join lateral (
+        select a.intended_at, (a.request -> 'amount' ->> 'amount')::numeric as amount
+        from charge_attempt a
+        where a.shopping_trip_id = c.shopping_trip_id and a.operation = 'CAPTURE'
+          and (a.outcome is null or a.outcome in ('SUCCEEDED', 'UNKNOWN'))
+        order by a.number desc limit 1
+    ) asked on true
+"""
+_OPEN_STATES: Final = "('DUE', 'ADJUST_PENDING', 'AUTHORIZED', 'CAPTURE_INITIATED', 'UNKNOWN', 'PARKED', 'CANCEL_DUE')"
+
+_NOT_HEARD: Final = """not exists (
+        select from charge_event e where e.shopping_trip_id = c.shopping_trip_id and e.source = 'ORDER_ROW'
+          and e.source_id = o.order_id || '@' || o.updated_at)"""
+
+_ORDER_ROWS: Final = text(
+    f"""
+    select c.shopping_trip_id, c.currency as our_currency, o.order_id || '@' || o.updated_at as source_id,
+           o.updated_at as happened_at, o.currency, o.captured as amount, asked.amount as asked, asked.intended_at,
+           o.status in ('SETTLED', 'REFUNDED') as approved, false as cancelled
+    from charge c
+    join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
+    {_ASKED}
+    where c.state in {_OPEN_STATES} and not o.incomplete
+      and {_NOT_HEARD}
+      and (o.status in ('SETTLED', 'REFUNDED') and o.captured > 0
+               and (asked.intended_at is null or o.updated_at > asked.intended_at)
+           or o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > asked.intended_at)
+    union all
+    select c.shopping_trip_id, c.currency, o.order_id || '@' || o.updated_at, o.updated_at, o.currency, 0, null,
+           cancelled.intended_at, false, true
+    from charge c
+    join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
+    {_ASKED}
+    join lateral (
+        select a.intended_at from charge_attempt a
+        where a.shopping_trip_id = c.shopping_trip_id and a.operation = 'CANCEL'
+          and (a.outcome is null or a.outcome = 'UNKNOWN')
+        order by a.number desc limit 1
+    ) cancelled on true
+    where c.state in ('UNKNOWN', 'PARKED') and {_NOT_HEARD} and asked.intended_at is null
+      and o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > cancelled.intended_at
+    """  # noqa: S608 - constants of this file only
+)
+
+# An approval matters while the charge is open; a decline always, since a final charge would be contradicted by it.
+_EVENTS: Final = text(
+    f"""
+    select c.shopping_trip_id, c.currency as our_currency, f.event_id as source_id, f.happened_at,
+           f.envelope -> 'detail' -> 'amount' ->> 'code' as currency,
+           case when pg_input_is_valid(f.envelope -> 'detail' -> 'amount' ->> 'amount', 'numeric')
+                then (f.envelope -> 'detail' -> 'amount' ->> 'amount')::numeric end as amount,
+           asked.amount as asked, asked.intended_at, f.subtype = 'CaptureApproved' as approved, false as cancelled
+    from feed_event f
+    join charge c on c.shopping_trip_id = f.shopping_trip_id
+    {_ASKED}
+    where f.detail_type = 'PAYMENT'
+      and (f.subtype = 'CaptureApproved' and c.state in {_OPEN_STATES} or f.subtype = 'CaptureDeclined')
+      and not exists (
+          select from charge_event e
+          where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = f.event_id)
+    """  # noqa: S608 - constants of this file only
+)
+
+_UNCHARGED: Final = text(
+    """
+    select store_id, count(*) as trips, min(expires_at) as first
+    from charge
+    where state in ('DUE', 'ADJUST_PENDING', 'AUTHORIZED', 'UNKNOWN') and total > 0 and capture_initiated = 0
+      and expires_at > :now and expires_at <= :soon
+    group by store_id
+    """
+)
+
+
+def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
+    """Takes in people's decisions, order rows and events that tell of our captures and cancels; counts by kind.
+
+    Idempotent. Evidence over more than was asked for, in another currency, or without a capture of ours, parks the
+    charge for a person; evidence over less is a partial capture, and the rest a debt.
+    """
+    connection.execute(text("select pg_advisory_xact_lock(hashtextextended('gather_evidence', 0))"))
+    counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))
+    for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS)):
+        counts += _take_in(connection, source, connection.execute(query).mappings().all(), now)
+    _warn_of_uncharged(connection, now)
+    return counts
+
+
+def _take_in(connection: Connection, source: Source, rows: Sequence[RowMapping], now: datetime) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    by_trip: dict[str, list[RowMapping]] = defaultdict(list)
+    for row in rows:
+        by_trip[row["shopping_trip_id"]].append(row)
+    for trips in _portions(list(by_trip)):
+        before = history.lock(connection, trips)
+        news = {trip: [_news(source, row) for row in by_trip[trip]] for trip in trips}
+        after = history.add(connection, news, now=now)
+        counts.update(item.event.kind.value for items in news.values() for item in items)
+        for trip in trips:
+            if after[trip].folded.state is State.PARKED and before[trip].folded != after[trip].folded:
+                known = _known(source, by_trip[trip][-1])
+                parking.ask(connection, after[trip], ParkedFor.EVIDENCE_DISAGREES, known, now=now)
+    return counts
+
+
+def _news(source: Source, row: RowMapping) -> News:
+    def event(kind: Kind, amount: Any = None) -> Event:
+        return Event(kind, row["happened_at"], source, row["source_id"], amount)
+
+    if row["cancelled"]:
+        return News(event(Kind.CANCEL_CONFIRMED))
+    amount, asked = row["amount"], row["asked"]
+    if not row["approved"]:
+        return News(event(Kind.CAPTURE_DECLINED if asked is not None else Kind.EVIDENCE_DISAGREES))
+    if asked is None or amount is None or amount > asked or amount <= 0 or row["currency"] != row["our_currency"]:
+        return News(event(Kind.EVIDENCE_DISAGREES, amount), {"amazon_currency": row["currency"]})
+    return News(event(Kind.CAPTURE_APPROVED, amount))
+
+
+def _known(source: Source, row: RowMapping) -> dict[str, Any]:
+    return {
+        "heard_from": source.value,
+        "source_id": row["source_id"],
+        "amazon_says": "captured" if row["approved"] else "not captured",
+        "amazon_amount": format(row["amount"], "f") if row["amount"] is not None else None,
+        "amazon_currency": row["currency"],
+        "asked_at": row["intended_at"].isoformat() if row["intended_at"] else None,
+    }
+
+
+def _portions(trips: list[str]) -> Iterable[list[str]]:
+    return (trips[start : start + AT_ONCE] for start in range(0, len(trips), AT_ONCE))
+
+
+def _warn_of_uncharged(connection: Connection, now: datetime) -> None:
+    """Carts received but not charged shortly before the pre-authorization ends."""
+    soon = now + timedelta(hours=settings().charge_margin_hours)
+    for row in connection.execute(_UNCHARGED, {"now": now, "soon": soon}).mappings():
+        raise_alert(
+            connection,
+            key=f"uncharged-before-expiry:{row['store_id']}:{now.date()}",
+            severity="critical",
+            title=f"{row['store_id']}: {row['trips']} carts are not charged and their pre-authorization ends soon",
+            what_to_do=(
+                f"the first ends at {row['first']:%Y-%m-%d %H:%M} UTC; see `backroom charges list --store "
+                f"{row['store_id']}` and whether charge_lifecycle runs"
+            ),
+            now=now,
+            store_id=row["store_id"],
+        )

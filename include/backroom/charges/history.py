@@ -1,0 +1,231 @@
+"""The append-only history of charges: adds news, folds again, and keeps the row, the debt and the next date in step.
+
+Everything that changes a charge after it was opened passes through `add`, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from random import Random
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from backroom.charges.rules import ChargeRules, ParkedFor, due_at
+from backroom.charges.states import ChargeState, Event, Kind, Source, State, fold
+from backroom.charges.tables import charge, charge_event
+from backroom.debts.opening import keep_in_step
+from backroom.reviews import cases
+from backroom.settings import settings
+
+Chance = Callable[[str], Random]  # a seed's own generator: `random.Random` itself
+
+
+@dataclass(frozen=True)
+class News:
+    """One event to add. `details` are JSON with amounts as exact text."""
+
+    event: Event
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A charge's row and the fold of its events."""
+
+    shopping_trip_id: str
+    store_id: str
+    currency: str
+    expires_at: datetime
+    fencing: int
+    next_attempt_at: datetime | None
+    last_at: datetime  # when the last thing of our own happened; nothing of ours may be dated before it
+    rules: ChargeRules
+    folded: ChargeState
+
+    def at(self, now: datetime) -> datetime:
+        """The date of what happens now: a run over an older date does not bend the order of things."""
+        return max(now, self.last_at)
+
+
+_LOCKED: Final = text(
+    """
+    select c.*, s.after_decline, s.preauthorization_amount
+    from charge c join store s using (store_id)
+    where c.shopping_trip_id = any(:trips)
+    order by c.shopping_trip_id
+    for update of c
+    """
+)
+
+
+def lock(connection: Connection, trips: Collection[str]) -> dict[str, Charge]:
+    """The charges of these trips, locked until the transaction ends (in one order, so that no two lock each other)."""
+    rows = connection.execute(_LOCKED, {"trips": list(trips)}).mappings().all()
+    events = events_of(connection, [row["shopping_trip_id"] for row in rows])
+    return {row["shopping_trip_id"]: _charge(row, events[row["shopping_trip_id"]]) for row in rows}
+
+
+def events_of(connection: Connection, trips: Collection[str]) -> dict[str, list[Event]]:
+    """Each trip's events, as the fold reads them."""
+    found: dict[str, list[Event]] = defaultdict(list)
+    rows = connection.execute(
+        select(charge_event).where(charge_event.c.shopping_trip_id.in_(list(trips))).order_by(charge_event.c.event_id)
+    ).mappings()
+    for row in rows:
+        found[row["shopping_trip_id"]].append(_event(row))
+    return found
+
+
+def add(
+    connection: Connection,
+    news: Mapping[str, Sequence[News]],
+    *,
+    now: datetime,
+    chance: Chance = Random,
+) -> dict[str, Charge]:
+    """Adds each trip's news, once each, and brings its row, its debt and its next date up to the new fold.
+
+    Returns the charges as they are then, still locked. News that changes nothing is kept and moves no date.
+    """
+    before = lock(connection, news)
+    rows = [_row(charge_before, item, now) for trip, charge_before in before.items() for item in news[trip]]
+    if not rows:
+        return before
+    connection.execute(upsert(charge_event).on_conflict_do_nothing(), rows)
+    events = events_of(connection, before)
+    after = {trip: _folded(was, events[trip], now, chance) for trip, was in before.items()}
+    changed = [trip for trip, one in after.items() if one.folded != before[trip].folded]
+    for trip in changed:
+        after[trip] = _with_debt(connection, after[trip], now)
+        if before[trip].folded.state is State.PARKED and after[trip].folded.state is not State.PARKED:
+            _settle_cases(connection, after[trip], now)
+    _update_rows(connection, [after[trip] for trip in changed], now)
+    return after
+
+
+def _folded(was: Charge, events: Sequence[Event], now: datetime, chance: Chance) -> Charge:
+    folded = fold(events)
+    if folded == was.folded:
+        return was
+    seed = f"{was.shopping_trip_id}/{folded.unsettled_asks}"
+    due = due_at(folded, now=now, expires_at=was.expires_at, rules=was.rules, chance=chance(seed))
+    return replace(was, folded=folded, next_attempt_at=due, last_at=_last_of_ours(events))
+
+
+def _last_of_ours(events: Sequence[Event]) -> datetime:
+    return max(event.happened_at for event in events if event.source not in (Source.ORDER_ROW, Source.EVENT))
+
+
+def _update_rows(connection: Connection, charges: Sequence[Charge], now: datetime) -> None:
+    if not charges:
+        return
+    connection.execute(
+        update(charge)
+        .where(charge.c.shopping_trip_id == bindparam("trip"))
+        .values(
+            state=bindparam("to_state"),
+            authorized=bindparam("to_authorized"),
+            captured=bindparam("to_captured"),
+            capture_initiated=bindparam("to_initiated"),
+            next_attempt_at=bindparam("to_next"),
+            to_book=True,
+            updated_at=now,
+        ),
+        [
+            {
+                "trip": one.shopping_trip_id,
+                "to_state": one.folded.state.kept_as,
+                "to_authorized": one.folded.authorized,
+                "to_captured": one.folded.captured,
+                "to_initiated": one.folded.capture_initiated,
+                "to_next": one.next_attempt_at,
+            }
+            for one in charges
+        ],
+    )
+
+
+def _with_debt(connection: Connection, one: Charge, now: datetime) -> Charge:
+    """The debt follows `owed` in the same transaction, and the history tells by how much it changed."""
+    folded = one.folded
+    change = folded.owed - folded.debt_opened
+    if change == 0:
+        return one
+    kind = Kind.DEBT_OPENED if change > 0 else Kind.DEBT_WITHDRAWN
+    told = Event(
+        kind, now, Source.CLOCK, f"{folded.debt_opened:f} to {folded.owed:f} at {now.isoformat()}", abs(change)
+    )
+    details = {"cause": folded.cause.value} if folded.cause is not None and change > 0 else {}
+    connection.execute(upsert(charge_event).on_conflict_do_nothing(), [_row(one, News(told, details), now)])
+    keep_in_step(
+        connection,
+        shopping_trip_id=one.shopping_trip_id,
+        store_id=one.store_id,
+        currency=one.currency,
+        owed=folded.owed,
+        cause=folded.cause.value if folded.cause is not None else None,
+        now=now,
+    )
+    return replace(one, folded=replace(folded, debt_opened=folded.owed))
+
+
+def _settle_cases(connection: Connection, one: Charge, now: datetime) -> None:
+    for kind in ParkedFor:
+        cases.settle(
+            connection,
+            kind=kind.value,
+            subject=one.shopping_trip_id,
+            by="charges",
+            reason=f"later news settled it: the charge is {one.folded.state.kept_as}",
+            now=now,
+        )
+
+
+def _charge(row: RowMapping, events: Sequence[Event]) -> Charge:
+    return Charge(
+        shopping_trip_id=row["shopping_trip_id"],
+        store_id=row["store_id"],
+        currency=row["currency"],
+        expires_at=row["expires_at"],
+        fencing=row["fencing"],
+        next_attempt_at=row["next_attempt_at"],
+        last_at=_last_of_ours(events),
+        rules=ChargeRules.of(
+            settings(), after_decline=row["after_decline"], preauthorization=row["preauthorization_amount"]
+        ),
+        folded=fold(events),
+    )
+
+
+def _event(row: RowMapping) -> Event:
+    return Event(
+        kind=Kind(row["kind"]),
+        happened_at=row["happened_at"],
+        source=Source(row["source"]),
+        source_id=row["source_id"],
+        amount=row["amount"],
+        number=int(row["details"].get("number", 0)),
+    )
+
+
+def _row(one: Charge, item: News, now: datetime) -> dict[str, Any]:
+    event = item.event
+    details = dict(item.details)
+    if event.number:
+        details["number"] = event.number
+    return {
+        "shopping_trip_id": one.shopping_trip_id,
+        "kind": event.kind,
+        "amount": event.amount,
+        "currency": one.currency if event.amount is not None else None,
+        "happened_at": event.happened_at,
+        "heard_at": now,
+        "source": event.source,
+        "source_id": event.source_id,
+        "details": details,
+    }
