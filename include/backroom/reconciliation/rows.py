@@ -54,13 +54,13 @@ heard as (
     ) news group by shopping_trip_id
 ),
 asked as (
-    select distinct subject from review_case where decision is null
+    select distinct subject from review_case where decision is null and kind in ('BAD_CART', 'NOT_CHARGEABLE')
 )
 select trip.shopping_trip_id, store.currency as store_currency, store.test,
        p.state as purchase_state, p.entry_method, p.currency as purchase_currency, p.list_total, p.promotion_total,
        p.tax_total, p.total, p.trip_started_at, asked.subject is not null as case_open,
        c.state as charge_state, c.currency as charge_currency, c.total as charge_total, c.captured,
-       c.capture_initiated, c.expires_at, coalesce(heard.last_at, c.updated_at) as changed_at,
+       c.capture_initiated, c.expires_at, greatest(heard.last_at, c.updated_at) as changed_at,
        coalesce(d.amount, 0) as debt, case when d.state = 'OPEN' then d.amount - d.paid else 0 end as debt_open,
        seen.order_id, seen.status as order_status, seen.entry_method as order_entry_method,
        seen.currency as order_currency, seen.order_total, seen.captured_all, seen.refunded_all,
