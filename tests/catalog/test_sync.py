@@ -93,7 +93,8 @@ def test_only_what_has_changed_is_sent(clean: Engine, client: CatalogClient, tmp
     assert again.accepted == 2  # a unit is ours alone, Amazon has no field for it
     sent = ask(
         clean,
-        f"select item_sku from catalog_batch_item join catalog_batch using (batch_id) where run_id = {again.run_id} order by 1",
+        "select item_sku from catalog_batch_item join catalog_batch using (batch_id)"
+        f" where run_id = {again.run_id} order by 1",
     )
     assert sent == [("SKU-2",), ("SKU-4",)]
     assert ask(

@@ -1,0 +1,28 @@
+"""The DAG data_quality, run by Airflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, text
+
+from tests.quality.test_suites import NOW, world
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+__all__ = ["world"]
+
+
+def test_a_failed_critical_expectation_fails_the_run_after_all_is_recorded(
+    world: Engine, home: Path, dag_bag: DagBag
+) -> None:
+    dag = dag_bag.dags["data_quality"]
+    assert dag.test(logical_date=NOW).state == "failed"
+    with world.begin() as connection:
+        assert connection.execute(text("select count(*) from quality_result where not success")).scalar_one() == 2
+        connection.execute(text("delete from amazon_order_line where order_id = 'bad'"))
+        connection.execute(text("delete from amazon_order where order_id = 'bad'"))
+    assert (home / "reports" / "quality" / "index.html").exists()
+    assert dag.test(logical_date=NOW.replace(day=3)).state == "success"
