@@ -22,6 +22,7 @@ from jwo_sandbox.aws_resources import create_resources, wait_for
 AMAZON_KEY_ID, AMAZON_SECRET = "AKIDBACKROOMTEST", "amazon-secret-of-tests"
 CONNECTOR_KEY_ID, CONNECTOR_SECRET = "AKIDSANDBOXTEST", "connector-secret-of-tests"
 SMALL_WORLD_DATE = "2026-11-23"
+_http = httpx.Client(timeout=120)
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,11 @@ class SandboxClient:
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST; raises for an error status."""
-        return self._checked(httpx.post(f"{self.url}{path}", content=exact_json.dumps(body or {}), timeout=120))
+        return self._checked(_http.post(f"{self.url}{path}", content=exact_json.dumps(body or {})))
 
     def get(self, path: str, **query: str) -> Any:
         """GET; raises for an error status."""
-        return self._checked(httpx.get(f"{self.url}{path}", params=query, timeout=60))
+        return self._checked(_http.get(f"{self.url}{path}", params=query))
 
     @staticmethod
     def _checked(response: httpx.Response) -> Any:

@@ -125,7 +125,8 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
     unknown = set(plan) - known - {"catalog_polls"}
     if unknown:
         raise ValueError(f"faults: unknown {sorted(unknown)}")
-    rates, named_trips = plan.get("rates", {}), plan.get("trips", {})
+    rates = {name: {kind: float(rate) for kind, rate in kinds.items()} for name, kinds in plan.get("rates", {}).items()}
+    named_trips = plan.get("trips", {})
     for operation, kinds in [*rates.items(), *(item for named in named_trips.values() for item in named.items())]:
         strange = set(kinds) - KINDS.get(operation, frozenset()) - {""}
         if operation not in KINDS or strange:

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from jwo_sandbox import instants
+from jwo_sandbox import exact_json, instants
 from jwo_sandbox.arithmetic import Line, price_cart, to_minor
 from jwo_sandbox.books import Books
 from jwo_sandbox.catalog_api import CatalogApi
@@ -38,7 +38,8 @@ class Sandbox:
         self._assemble(FaultPlan())
         world = self.books.setting("world")
         if world:
-            self._read_world(Path(world["folder"]), world["seed"], world["faults"])
+            self.files = read(Path(world["folder"]))
+            self._play_by(world["seed"], world["faults"])
 
     def load(self, folder: Path, seed: int, asked_faults: Any) -> dict[str, Any]:
         """Start a world anew. Raises OSError or ValueError, and then nothing has changed."""
@@ -52,8 +53,10 @@ class Sandbox:
         with self.books:
             self.books.clear()
             self.books.insert("trip", [self._trip_row(script, files) for script in scripts])
-            self.books.keep("world", {"folder": str(folder.resolve()), "seed": seed, "faults": asked_faults})
-        self._read_world(folder, seed, asked_faults)
+            world = {"folder": str(folder.resolve()), "seed": seed, "faults": asked_faults}
+            self.books.insert("setting", [{"name": "world", "value": exact_json.dumps(world)}])
+        self.files = files
+        self._play_by(seed, asked_faults)
         self.reporting.start_day(day)
         self.clock.start_at(min(starts))
         return {"trips": len(scripts), "stores": sorted(files.stores), "clock": instants.text(self.clock.now())}
@@ -133,8 +136,7 @@ class Sandbox:
         self.outbox.close()
         self.books.close()
 
-    def _read_world(self, folder: Path, seed: int, asked_faults: Any) -> None:
-        self.files = read(folder)
+    def _play_by(self, seed: int, asked_faults: Any) -> None:
         rows = self.books.all("select shopping_trip_id, script from trip where kind <> 'LIVE'")
         carts = {row["shopping_trip_id"]: bool(json.loads(row["script"])["cart"]) for row in rows}
         self._assemble(make_plan(asked_faults, seed, carts))
