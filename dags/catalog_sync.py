@@ -51,18 +51,18 @@ with DAG(
         return catalog_sync_tasks.read_and_compare(**context)
 
     @task
-    def upload(run_id: int, **context: object) -> int:
+    def upload(catalog_run_id: int, **context: object) -> int:
         """Send what Amazon does not have."""
-        return catalog_sync_tasks.upload(run_id, **context)
+        return catalog_sync_tasks.upload(catalog_run_id, **context)
 
     wait_for_amazon = CatalogResultsOperator(
         task_id="wait_for_amazon", catalog_run_id="{{ ti.xcom_pull(task_ids='read_and_compare') }}"
     )
 
     @task
-    def record_results(run_id: int, **context: object) -> dict[str, object]:
+    def record_results(catalog_run_id: int, **context: object) -> dict[str, object]:
         """Record what became of each item."""
-        return catalog_sync_tasks.record_results(run_id, **context)
+        return catalog_sync_tasks.record_results(catalog_run_id, **context)
 
     started = read_and_compare()
     upload(started) >> wait_for_amazon >> record_results(started)
