@@ -157,3 +157,19 @@ def test_every_kind_of_break_is_planted_here_and_explained_in_the_docs() -> None
     assert {kind.value for kind in Kind} == {*PLANTED, "MISSING_PURCHASE", "UNPRICED"}
     for kind, meaning in MEANING.items():
         assert f"| `{kind}` | {meaning} |" in page
+
+
+def test_what_is_not_paid_by_card_is_sold_and_booked_but_never_charged(books: Books) -> None:
+    trip = books.trip(state="CANCELLED", captured="0", order="CANCELLED")
+    books.change("purchase", trip, state="SETTLED_OTHERWISE", shopper_type="CASH_SHOPPER")
+    books.change("charge", trip, total=Decimal(0))
+    assert books.reconcile().matched == 1
+    figures = books.connection.exec_driver_sql(
+        "select figures from reconciliation_run where store_id = %s", (books.store_id,)
+    ).scalar_one()
+    assert (figures["sales"]["total"], figures["sales"]["by_card"], figures["sales"]["otherwise"]) == (
+        "8.12",
+        "0.00",
+        "8.12",
+    )
+    assert [check["what"] for check in figures["checks"] if not check["ties"]] == []

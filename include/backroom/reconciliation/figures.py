@@ -74,16 +74,19 @@ class _Day:
 
 
 SALES = """
-    select count(*) as trips, count(*) filter (where state = 'PRICED') as priced,
+    select count(*) as trips, count(*) filter (where sold) as priced,
            count(*) filter (where state = 'EMPTY') as empty,
            count(*) filter (where state in ('BAD_CART', 'NOT_CHARGEABLE')) as unpriced,
-           coalesce(sum(list_total) filter (where priced), 0) as list,
-           coalesce(sum(promotion_total) filter (where priced), 0) as promotions,
-           coalesce(sum(list_total - promotion_total) filter (where priced), 0) as net,
-           coalesce(sum(tax_total) filter (where priced), 0) as tax,
-           coalesce(sum(total) filter (where priced), 0) as total,
-           coalesce(avg(total) filter (where priced), 0) as average_basket
-    from (select *, state = 'PRICED' as priced from purchase
+           coalesce(sum(list_total) filter (where sold), 0) as list,
+           coalesce(sum(promotion_total) filter (where sold), 0) as promotions,
+           coalesce(sum(list_total - promotion_total) filter (where sold), 0) as net,
+           coalesce(sum(tax_total) filter (where sold), 0) as tax,
+           coalesce(sum(total) filter (where sold), 0) as total,
+           coalesce(sum(total) filter (where state = 'PRICED'), 0) as by_card,
+           coalesce(sum(total) filter (where state = 'SETTLED_OTHERWISE'), 0) as otherwise,
+           count(*) filter (where state = 'SETTLED_OTHERWISE') as trips_otherwise,
+           coalesce(avg(total) filter (where sold), 0) as average_basket
+    from (select *, state in ('PRICED', 'SETTLED_OTHERWISE') as sold from purchase
           where store_id = :store_id and business_date = :business_date) of_the_day
 """
 
@@ -114,7 +117,9 @@ SETTLEMENT = """
 """
 
 TRIPS_BY_STATE = """
-    select p.entry_method, coalesce(c.state, p.state) as state, count(*) as trips,
+    select p.entry_method,
+           case when p.state = 'SETTLED_OTHERWISE' then p.state else coalesce(c.state, p.state) end as state,
+           count(*) as trips,
            coalesce(sum(p.total), 0) as total, coalesce(sum(c.captured), 0) as captured,
            coalesce(sum(d.amount), 0) as debt
     from purchase p
@@ -139,7 +144,8 @@ CATEGORIES = """
     from purchase p
     join purchase_line l using (shopping_trip_id)
     left join catalog_item i on i.store_id = p.store_id and i.item_sku = l.item_sku
-    where p.store_id = :store_id and p.business_date = :business_date and p.state = 'PRICED'
+    where p.store_id = :store_id and p.business_date = :business_date and p.state in ('PRICED', 'SETTLED_OTHERWISE')
+      and l.total is not null
     group by 1 order by net desc, 1
 """
 
@@ -148,14 +154,15 @@ TAX = """
            to_char(coalesce(l.tax_rate, 0) * 100, 'FM990.0099') || ' %' as rate, count(*) as lines,
            sum(l.list_amount - l.promotion_amount) as net, sum(l.tax_amount) as tax
     from purchase p join purchase_line l using (shopping_trip_id)
-    where p.store_id = :store_id and p.business_date = :business_date and p.state = 'PRICED'
+    where p.store_id = :store_id and p.business_date = :business_date and p.state in ('PRICED', 'SETTLED_OTHERWISE')
+      and l.total is not null
     group by 1, l.tax_rate, 2 order by 1, l.tax_rate
 """
 
 AMAZON = """
     select count(*) as orders, coalesce(sum(o.order_total), 0) as total, coalesce(sum(o.authorized), 0) as authorized,
            coalesce(sum(o.captured), 0) as captured, coalesce(sum(o.refunded), 0) as refunded,
-           coalesce(sum(o.order_total) filter (where p.state in ('PRICED', 'EMPTY')), 0) as total_of_priced
+           coalesce(sum(o.order_total) filter (where p.state in ('PRICED', 'EMPTY')), 0) as total_by_card
     from amazon_order o
     left join purchase p on p.shopping_trip_id = o.shopping_trip_id and p.store_id = o.store_id
     where o.store_id = :store_id and o.shopping_trip_id in (
@@ -202,17 +209,12 @@ def _files(day: _Day, zone: str) -> Row:
 def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
     """Each headline figure beside the same one from another source."""
     sales, settlement, amazon = found["sales"], found["settlement"], found["amazon"]
+    parts = sum((Decimal(settlement[part]) for part in ("captured", "initiated", "debt", "parked", "waiting")), ZERO)
     checks = [
-        (
-            "Charged = captured + begun + debt + parked + waiting",
-            "purchases",
-            sales["total"],
-            "charges",
-            _parts(settlement),
-        ),
+        ("Sold by card = captured + begun + debt + parked + waiting", "purchases", sales["by_card"], "charges", parts),
         ("Sales by category = net sales", "categories", _sum(found["categories"], "net"), "purchases", sales["net"]),
         ("Tax by jurisdiction = tax", "lines", _sum(found["tax"], "tax"), "purchases", sales["tax"]),
-        ("Totals of priced carts", "purchases", sales["total"], "Amazon's orders", amazon["total_of_priced"]),
+        ("Totals of carts paid by card", "purchases", sales["by_card"], "Amazon's orders", amazon["total_by_card"]),
         ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
     ]
     if in_the_books:
@@ -252,10 +254,6 @@ def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
             for what, source, amount, against, other in checks
         )
     ]
-
-
-def _parts(settlement: Row) -> Decimal:
-    return sum((Decimal(settlement[part]) for part in ("captured", "initiated", "debt", "parked", "waiting")), ZERO)
 
 
 def _sum(rows: list[Row], name: str) -> Decimal:

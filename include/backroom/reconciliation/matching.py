@@ -187,13 +187,14 @@ def _charge(verdict: Verdict, purchase: Purchase, charge: Charge, *, deadlines: 
             Kind.CURRENCY, purchase.currency, charge.currency, "the charge is in another currency than its purchase"
         )
         return
-    if charge.total != purchase.total:
+    to_pay = ZERO if purchase.state == "SETTLED_OTHERWISE" else purchase.total
+    if charge.total != to_pay:
         verdict.add(
             Kind.TOTAL,
-            purchase.total,
+            to_pay,
             charge.total,
-            "the charge is for another amount than the purchase",
-            difference=charge.total - purchase.total,
+            "the charge is for another amount than the card has to pay for the purchase",
+            difference=charge.total - to_pay,
         )
     if charge.state == "PARKED":
         left = charge.total - charge.captured - charge.debt

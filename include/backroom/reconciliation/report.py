@@ -38,7 +38,7 @@ WORDS = {
     "BAD_CART": "Cart can't be priced",
     "NOT_CHARGEABLE": "Can't be charged",
     "EMPTY": "Empty cart",
-    "SETTLED_OTHERWISE": "Settled otherwise",
+    "SETTLED_OTHERWISE": "Settled without a card",
     "sales": "Sales at shelf price",
     "promotions": "Promotions",
     "tax_payable": "Tax payable",

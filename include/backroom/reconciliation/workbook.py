@@ -190,7 +190,7 @@ def _summary(book: Workbook, formats: Formats, days: Sequence[StoreDay], *, titl
 def _stores(table: Sheet, formats: Formats, days: Sequence[StoreDay]) -> None:
     """A small block of the stores' headline figures, with a total where all speak one currency."""
     sheet = table.sheet
-    heads = ("Store", "Name", "Trips", "Net sales", "Tax", "Total charged", "Captured", "Debt", "Waiting", "Breaks")
+    heads = ("Store", "Name", "Trips", "Net sales", "Tax", "Sold, with tax", "Captured", "Debt", "Waiting", "Breaks")
     for column, head in enumerate(heads):
         sheet.write_string(table.row, column, head, formats.head)
     sheet.set_column(8, 9, 12)
