@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,14 +25,15 @@ def airflow_home(postgres: EmbeddedPostgres) -> Iterator[None]:
     with admin.connect() as connection:
         connection.exec_driver_sql("create database airflow")
     admin.dispose()
-    for command in (["db", "migrate"], ["pools", "import", str(CHECKOUT / "deploy" / "airflow" / "pools.json")]):
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *command], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    yield
     from airflow import settings as airflow_settings
+    from airflow.models.pool import Pool
+    from airflow.utils.db import initdb
 
+    airflow_settings.configure_orm()
+    initdb()
+    for name, pool in json.loads((CHECKOUT / "deploy" / "airflow" / "pools.json").read_text()).items():
+        Pool.create_or_update_pool(name=name, **pool)
+    yield
     airflow_settings.dispose_orm()
 
 

@@ -33,6 +33,14 @@ class AirflowApi:
         token.raise_for_status()
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
 
+    def make_pools(self, pools: dict[str, dict[str, object]]) -> None:
+        """The pools that the DAGs name, by name: slots, description, include_deferred."""
+        entities = [{"name": name, **pool} for name, pool in pools.items()]
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": entities}
+        answer = self._client.patch("/api/v2/pools", json={"actions": [action]})
+        if answer.is_error:
+            raise RunFailed(f"Airflow did not take the pools: {answer.text}")
+
     def wait_for_dags(self, dag_ids: Iterable[str], seconds: float = 90) -> None:
         """Returns when the DAG processor has read them all. Raises RunFailed naming what is missing and why."""
         wanted = set(dag_ids)

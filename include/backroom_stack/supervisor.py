@@ -21,6 +21,7 @@ from backroom.db.engine import URL_FILE, check_reachable, database_url
 from backroom.db.roles import ROLES, set_password
 from backroom.errors import ConfigurationError
 from backroom.settings import CHECKOUT, Settings
+from backroom_stack.airflow_api import AirflowApi
 from backroom_stack.environment import Environment
 from backroom_stack.part import Part, PartFailed, answers, run_to_end
 from backroom_stack.secrets_file import load_or_make, write_private
@@ -182,9 +183,6 @@ class Supervisor:
         write_private(passwords, json.dumps({"admin": self.environment.secrets["airflow_admin_password"]}))
         airflow = [sys.executable, "-m", "airflow"]
         run_to_end("airflow db migrate", [*airflow, "db", "migrate"], environment, self.logs / "airflow-migrate.log")
-        pools = str(CHECKOUT / "deploy" / "airflow" / "pools.json")
-        log = self.logs / "airflow-pools.log"
-        run_to_end("airflow pools import", [*airflow, "pools", "import", pools], environment, log)
         base = f"http://127.0.0.1:{self.config.airflow_port}"
         api = answers(f"{base}/api/v2/monitor/health")
         self._start(
@@ -200,6 +198,8 @@ class Supervisor:
                 for name in ("scheduler", "dag-processor", "triggerer")
             ),
         )
+        pools = json.loads((CHECKOUT / "deploy" / "airflow" / "pools.json").read_text())
+        AirflowApi(base, self.environment.secrets["airflow_admin_password"]).make_pools(pools)
 
 
 def _healthy(base: str, name: str) -> bool:
