@@ -185,7 +185,7 @@ def _repeat(connection: Connection, event: GateEvent, hashed: str, facts: Row) -
             asked_by="entry",
             question="A gate event came again with another identity key; the first answer was given again. Why?",
             known={"first_answer": facts.prior_status, "request_id": event.request_id},
-            choices=[("SEEN", "nothing changes: the first answer stands")],
+            choices=[("seen", "nothing changes: the first answer stands")],
             now=event.at,
         )
     return GateAnswer(facts.prior_status, bytes(facts.prior_body), "REPEATED")

@@ -24,8 +24,8 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
         question=f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged?",
         known={"problems": reasons, "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
         choices=[
-            ("PRICE_AGAIN", "priced with the catalog and price book as they are now, and charged"),
-            ("CHARGE_NOTHING", "nothing is charged; the pre-authorization is cancelled"),
+            ("price_again", "priced with the catalog and price book as they are now, and charged"),
+            ("charge_nothing", "nothing is charged; the pre-authorization is cancelled"),
         ],
         now=cart.ended_at,
         when_overdue="the pre-authorization ends and the sale is lost",
@@ -43,7 +43,7 @@ def ask_about_unpayable_trip(connection: Connection, cart: Cart) -> None:
         question="The payment service takes letters, digits, - and _ in a trip's id; this one has others. "
         "Ask Amazon about the trip.",
         known={"lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
-        choices=[("SEEN", "nothing is charged here; what Amazon does about it is settled with Amazon")],
+        choices=[("seen", "nothing is charged here; what Amazon does about it is settled with Amazon")],
         now=cart.ended_at,
     )
 
@@ -58,6 +58,6 @@ def ask_about_another_cart(connection: Connection, cart: Cart, raw_body: str) ->
         asked_by="purchases",
         question=f"Trip {cart.shopping_trip_id} came again with another cart. The first stands; is it the right one?",
         known={"second_body": json.loads(raw_body)},
-        choices=[("KEEP_FIRST", "nothing changes: the first cart stands")],
+        choices=[("keep_first", "nothing changes: the first cart stands")],
         now=cart.ended_at,
     )

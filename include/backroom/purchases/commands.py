@@ -1,22 +1,19 @@
-"""backroom prices: load."""
+"""backroom prices: load, settle-carts."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from backroom.clock import parse_instant, system_clock
 from backroom.db.engine import check_reachable, engine
-from backroom.purchases import price_book
+from backroom.purchases import bad_carts, price_book
 
 app = typer.Typer(help="The price book: shelf prices, promotions, taxes.", no_args_is_help=True)
-
-
-@app.callback()
-def _prices() -> None:
-    """The price book: shelf prices, promotions, taxes."""
 
 
 @app.command()
@@ -36,3 +33,15 @@ def load(
         typer.echo(json.dumps(loaded))
     else:
         typer.echo(", ".join(f"{number} {what.replace('_', ' ')}" for what, number in loaded.items()) + " loaded")
+
+
+@app.command(name="settle-carts")
+def settle_carts(
+    now: Annotated[datetime | None, typer.Option("--now", parser=parse_instant, help="business time, ISO 8601")] = None,
+) -> None:
+    """Act on what people decided about carts that could not be priced. Exits 1 where one still can't."""
+    check_reachable(engine())
+    with engine().begin() as connection:
+        done = bad_carts.apply_decisions(connection, now=now or system_clock())
+    typer.echo(", ".join(f"{number} {what.replace('_', ' ')}" for what, number in done.items()))
+    raise typer.Exit(1 if done["still_bad"] else 0)

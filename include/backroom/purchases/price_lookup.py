@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from backroom.purchases.barcodes import spellings
 from backroom.purchases.cart import Cart
 from backroom.purchases.pricing import Product, Promotion
 
 _PRODUCTS = text("""
     select item.item_type, item.item_id, product.item_sku, product.unit, product.product_tax_code,
            price.amount, tax.rate, tax.jurisdiction
-    from unnest(cast(:item_types as text[]), cast(:item_ids as text[])) as item (item_type, item_id)
+    from unnest(cast(:item_types as text[]), cast(:item_ids as text[]), cast(:spellings as text[]))
+         as item (item_type, item_id, spelling)
     left join catalog_barcode as code
-      on item.item_type = 'SCANCODE' and code.store_id = :store_id and code.barcode = item.item_id
+      on item.item_type = 'SCANCODE' and code.store_id = :store_id and code.barcode = item.spelling
     join catalog_item as product
       on product.store_id = :store_id
      and product.item_sku = case item.item_type when 'SCANCODE' then code.item_sku else item.item_id end
@@ -22,6 +24,7 @@ _PRODUCTS = text("""
     left join tax_rate as tax
       on tax.store_id = :store_id and tax.product_tax_code = product.product_tax_code
      and tax.valid_from <= :at and (tax.valid_to is null or tax.valid_to > :at)
+    order by item.spelling = item.item_id, item.spelling
 """)
 
 _PROMOTIONS = text("""
@@ -39,17 +42,22 @@ _PROMOTIONS = text("""
 
 def products_of(connection: Connection, cart: Cart) -> dict[tuple[str, str], Product]:
     """The cart's products by (item_type, item_id), priced as of the trip's end; unknown items are absent."""
-    items = sorted({(item.item_type, item.item_id) for item in cart.items})
+    items = [
+        (item_type, item_id, spelling)
+        for item_type, item_id in sorted({(item.item_type, item.item_id) for item in cart.items})
+        for spelling in (spellings(item_id) if item_type == "SCANCODE" else [item_id])
+    ]
     rows = connection.execute(
         _PRODUCTS,
         {
-            "item_types": [item_type for item_type, _ in items],
-            "item_ids": [item_id for _, item_id in items],
+            "item_types": [item_type for item_type, _, _ in items],
+            "item_ids": [item_id for _, item_id, _ in items],
+            "spellings": [spelling for _, _, spelling in items],
             "store_id": cart.store_id,
             "at": cart.ended_at,
         },
     )
-    return {
+    return {  # a barcode as it came is the last row, and so counts before its other spellings
         (row.item_type, row.item_id): Product(
             item_sku=row.item_sku,
             sold_by=row.unit,

@@ -24,7 +24,7 @@ def _quantity(value: str) -> str:
 
 
 def _unique_line_ids(items: list[CartItemField]) -> list[CartItemField]:
-    given = [item.line_item_id for item in items if item.line_item_id is not None]
+    given = [item.line_item_id for item in items if item.line_item_id]
     if len(set(given)) != len(given):
         raise ValueError("a lineItemId is there twice")
     return items

@@ -18,10 +18,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backroom.charges.opening import open_charge
 from backroom.clock import business_date
+from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, GateRecord, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
 from backroom.purchases.price_lookup import products_of, promotions_for
-from backroom.purchases.pricing import PricedCart, PricedLine, Problem, Product, price_cart
+from backroom.purchases.pricing import PricedCart, Problem, Product, price_cart
 from backroom.purchases.tables import purchase, purchase_line
 
 
@@ -140,17 +141,6 @@ def _store(
     now: datetime,
 ) -> bool:
     """False where a copy of the call has stored the trip already. Waits for a copy that is about to."""
-    zero = Decimal(0)
-    totals = (
-        {"list_total": zero, "promotion_total": zero, "tax_total": zero, "total": zero}
-        if isinstance(priced, list)
-        else {
-            "list_total": priced.list_total.amount,
-            "promotion_total": priced.promotion_total.amount,
-            "tax_total": priced.tax_total.amount,
-            "total": priced.total.amount,
-        }
-    )
     made = connection.scalar(
         _INSERT,
         {
@@ -167,7 +157,7 @@ def _store(
             "trip_ended_at": cart.ended_at,
             "state": state,
             "currency": known.currency,
-            **totals,
+            **totals(priced),
             "body_hash": cart.meaning(),
             "raw_text": raw_body,
             "response_body": body,
@@ -212,32 +202,8 @@ def _store_lines(
                 "item_sku": product.item_sku if product else None,
                 "quantity": item.quantity,
                 "unit": item.unit,
-                **_amounts(amounts.get(item.line_number)),
+                **line_amounts(amounts.get(item.line_number)),
             }
         )
     if rows:
         connection.execute(insert(purchase_line), rows)
-
-
-def _amounts(line: PricedLine | None) -> dict[str, Any]:
-    if line is None:
-        return dict.fromkeys(_AMOUNT_COLUMNS)
-    return {
-        "list_price": line.list_price,
-        "price_unit": line.product.sold_by,
-        "list_amount": line.list_amount.amount,
-        "promotion_id": line.promotion.promotion_id if line.promotion else None,
-        "promotion_percentage": line.promotion.percentage if line.promotion else None,
-        "promotion_amount": line.promotion_amount.amount,
-        "product_tax_code": line.product.product_tax_code,
-        "tax_rate": line.product.tax_rate,
-        "tax_jurisdiction": line.product.tax_jurisdiction,
-        "tax_amount": line.tax_amount.amount,
-        "total": line.total.amount,
-    }
-
-
-_AMOUNT_COLUMNS = (
-    "list_price", "price_unit", "list_amount", "promotion_id", "promotion_percentage", "promotion_amount",
-    "product_tax_code", "tax_rate", "tax_jurisdiction", "tax_amount", "total",
-)  # fmt: skip
