@@ -22,7 +22,7 @@ def read_and_compare(**context: Any) -> int:
     )
 
 
-def upload(run_id: int, **context: Any) -> int:
+def upload(catalog_run_id: int, **context: Any) -> int:
     """Send the difference in batches; how many were sent. What could not be sent, the wait sends again."""
     from backroom.amazon.catalog import CatalogClient
     from backroom.catalog import sync
@@ -30,10 +30,10 @@ def upload(run_id: int, **context: Any) -> int:
     from backroom.settings import settings
 
     with CatalogClient(settings(), engine()) as client:
-        return len(sync.upload(engine(), client, run_id=run_id, now=business_time.of(context)))
+        return len(sync.upload(engine(), client, run_id=catalog_run_id, now=business_time.of(context)))
 
 
-def record_results(run_id: int, **context: Any) -> dict[str, Any]:
+def record_results(catalog_run_id: int, **context: Any) -> dict[str, Any]:
     """Record what became of each item; the run in figures. Fails for good where a batch is not at Amazon."""
     from backroom.amazon.catalog import CatalogClient
     from backroom.catalog import sync
@@ -41,10 +41,10 @@ def record_results(run_id: int, **context: Any) -> dict[str, Any]:
     from backroom.settings import settings
 
     with CatalogClient(settings(), engine()) as client:
-        summary = sync.apply_reports(engine(), client, run_id=run_id, now=business_time.of(context))
+        summary = sync.apply_reports(engine(), client, run_id=catalog_run_id, now=business_time.of(context))
     if summary.batches_failed:
         raise AirflowFailException(
-            f"catalog run {run_id}: {summary.batches_failed} of {summary.batches} batches are not at Amazon; "
+            f"catalog run {catalog_run_id}: {summary.batches_failed} of {summary.batches} batches are not at Amazon; "
             "see `backroom catalog status` and the alerts"
         )
     return dict(summary.__dict__)
