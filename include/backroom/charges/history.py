@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -48,8 +48,8 @@ class Charge:
     folded: ChargeState
 
     def at(self, now: datetime) -> datetime:
-        """The date of what happens now: a run over an older date does not bend the order of things."""
-        return max(now, self.last_at)
+        """The date of what happens now: after all that has happened, also where the business time stands still."""
+        return max(now, self.last_at + timedelta(microseconds=1))
 
 
 _LOCKED: Final = text(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, Protocol
@@ -148,7 +148,7 @@ class _Batch:
             if step.action is Action.WAIT:
                 break
             one = self._without_a_call(connection, one, step)
-        # what is looked at without a change must not be due at once again
+        # what is waited for must not be due at once again
         due = one.next_attempt_at
         postponed = self._now + _UNCHANGED if due is not None and due <= self._now else due
         queue.release(connection, mine, next_attempt_at=postponed)
@@ -205,7 +205,10 @@ class _Batch:
 
     def _add(self, connection: Connection, one: Charge, news: list[News]) -> Charge:
         added = history.add(connection, {one.shopping_trip_id: news}, now=self._now, chance=self._chance)
-        return added[one.shopping_trip_id]
+        after = added[one.shopping_trip_id]
+        if after.folded == one.folded:  # news that changed nothing must not make the charge due at once again
+            return replace(after, next_attempt_at=self._now + _UNCHANGED)
+        return after
 
     def _hold(self, seconds: int) -> None:
         with self._lock:

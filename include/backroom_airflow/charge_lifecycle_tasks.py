@@ -1,0 +1,40 @@
+"""Tasks of the DAG charge_lifecycle: evidence, then calls, then the books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backroom_airflow import business_time
+
+
+def gather(**context: Any) -> list[str]:
+    """Takes in what is known of captures and cancels; returns the stores that have a charge due."""
+    from backroom.charges.lifecycle import gather_evidence, stores_with_due
+    from backroom.db.engine import transaction
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        gather_evidence(connection, now=now)
+        return stores_with_due(connection, now=now)
+
+
+def work(store_id: str, **context: Any) -> dict[str, Any]:
+    """Moves the money of the store's charges that are due; returns what was done."""
+    from backroom.amazon.payments import PaymentsClient
+    from backroom.charges.lifecycle import work_due
+    from backroom.db.engine import engine
+    from backroom.settings import settings
+
+    now = business_time.of(context)
+    with PaymentsClient(settings()) as client:
+        return work_due(engine(), client, store_id=store_id, now=now).as_json()
+
+
+def post(**context: Any) -> int:
+    """Books what is new of every charge; returns the number of ledger transactions made."""
+    from backroom.db.engine import transaction
+    from backroom.ledger.book import post_new
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        return post_new(connection, now=now)

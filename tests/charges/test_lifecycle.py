@@ -1,0 +1,595 @@
+"""The life of a charge against an Amazon that answers what the test writes down."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine, text
+
+from backroom.charges.lifecycle import stores_with_due, work_due
+from backroom.charges.opening import open_charge
+from backroom.reviews.cases import CaseError, decide
+from tests.amazon.scripted_amazon import Call, Reply, ScriptedAmazon, adjusted, approve_all, refused, replies
+from tests.charges.conftest import NOON, Books, add_store, hours, minutes
+
+
+def decided(books: Books, trip: str, choice: str, at: datetime) -> None:
+    case = next(case for case in books.cases(trip) if case["decision"] is None)
+    with books.engine.begin() as connection:
+        decide(connection, case["case_id"], choice, by="ana", reason="seen in the portal", now=at)
+    books.gather(at)
+
+
+class TestWhatGoesWell:
+    def test_a_cart_is_adjusted_to_its_whole_total_then_captured_and_final_by_evidence_only(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        assert amazon.paths(trip) == ["adjust", "capture"]
+        assert [call.body["amount"] for call in amazon.calls] == [{"amount": Decimal("12.30"), "code": "USD"}] * 2
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+        books.post()
+        assert books.balance(trip)["card_clearing_initiated"] == Decimal("12.30")
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        charge = books.charge(trip)
+        assert (charge["state"], charge["captured"], charge["capture_initiated"]) == ("CAPTURED", Decimal("12.30"), 0)
+        assert charge["next_attempt_at"] is None
+        books.post()
+        balance = books.balance(trip)
+        assert balance["card_clearing"] == Decimal("12.30")
+        assert "card_clearing_initiated" not in balance
+        assert "shopper_receivable" not in balance
+
+    def test_an_empty_cart_is_cancelled_never_captured(self, books: Books, amazon: ScriptedAmazon) -> None:
+        trip = books.trip("0")
+        books.work()
+        assert amazon.paths(trip) == ["cancel"]
+        assert books.charge(trip)["state"] == "CANCELLED"
+        assert books.post() == 0
+
+    def test_an_event_is_evidence_as_good_as_an_order_row_and_both_together_count_once(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(20))
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        for _ in range(2):
+            books.gather(NOON + minutes(25))
+            books.post()
+        assert books.charge(trip)["captured"] == Decimal("12.30")
+        assert books.balance(trip)["card_clearing"] == Decimal("12.30")
+
+    def test_nothing_is_left_to_do_when_the_batch_runs_again(self, books: Books, amazon: ScriptedAmazon) -> None:
+        books.trip()
+        books.work()
+        assert books.work().trips == 0
+        assert len(amazon.calls) == 2
+
+    def test_a_charge_is_opened_once(self, books: Books) -> None:
+        trip = books.trip("12.30")
+        with books.engine.begin() as connection:
+            again = open_charge(
+                connection, shopping_trip_id=trip, store_id=books.store_id, currency="USD", total=Decimal(99),
+                trip_started_at=NOON, now=NOON, reason="again",
+            )  # fmt: skip
+        assert again is False
+        assert books.charge(trip)["total"] == Decimal("12.30")
+
+    def test_the_connectors_role_may_open_a_charge_and_no_more(self, books: Books) -> None:
+        with books.engine.begin() as connection:
+            connection.execute(text("set local role backroom_connector"))
+            assert open_charge(
+                connection, shopping_trip_id=f"by-connector-{books.store_id}", store_id=books.store_id,
+                currency="USD", total=Decimal(5), trip_started_at=NOON, now=NOON, reason="a cart",
+            )  # fmt: skip
+        with pytest.raises(Exception, match="permission denied"), books.engine.begin() as connection:
+            connection.execute(text("set local role backroom_connector"))
+            connection.execute(text("update charge set total = 0"))
+
+    def test_the_pipelines_role_suffices_for_everything(self, books: Books) -> None:
+        trip = books.trip()
+        with books.engine.begin() as connection:
+            connection.execute(text("alter role backroom_pipeline login password 'pipeline'"))
+        from backroom.db.engine import make_engine
+
+        url = books.engine.url.set(username="backroom_pipeline", password="pipeline")
+        engine = make_engine(url)
+        worker = Books(engine, books.store_id, books.client)
+        worker.work()
+        worker.order(trip, "CANCELLED", "0", at=NOON + minutes(20))
+        worker.gather(NOON + minutes(25))
+        worker.post()
+        engine.dispose()
+        assert books.charge(trip)["state"] == "IN_DEBT"
+
+
+class TestDeclines:
+    def test_a_decline_is_tried_again_later_then_cancelled_and_owed(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=adjusted("DECLINED", "0"))
+        trip = books.trip("12.30")
+        for minute in (0, 10, 30, 60, 61, 90):
+            books.work(NOON + minutes(minute))
+        assert amazon.paths(trip) == ["adjust", "adjust", "adjust", "cancel"]
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (debt["cause"], debt["amount"], debt["shopper_id"]) == ("ADJUST_DECLINED", Decimal("12.30"), "shopper-1")
+        books.post()
+        assert books.balance(trip)["bad_debt_receivable"] == Decimal("12.30")
+
+    def test_a_later_approval_after_a_decline_is_captured_and_leaves_no_debt(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=[adjusted("DECLINED", "0"), adjusted("APPROVED", "12.30")])
+        trip = books.trip("12.30")
+        books.work(NOON)
+        books.work(NOON + minutes(30))
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+        assert books.debt(trip) is None
+
+    def test_a_partial_approval_is_captured_and_the_rest_is_a_debt(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=adjusted("APPROVED", "10.00"))
+        trip = books.trip("12.30")
+        books.work()
+        assert amazon.calls[1].body["amount"]["amount"] == Decimal("10.00")
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (debt["cause"], debt["amount"]) == ("PARTIAL_APPROVAL", Decimal("2.30"))
+        books.order(trip, "SETTLED", "10.00", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        assert books.charge(trip)["captured"] == Decimal("10.00")
+
+    def test_a_capture_declined_after_it_was_begun_undoes_the_booking_and_opens_a_debt(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.post()
+        books.order(trip, "CANCELLED", "0", at=NOON + minutes(20))
+        books.event(trip, "CaptureDeclined", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.post()
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (debt["cause"], debt["amount"]) == ("CAPTURE_DECLINED", Decimal("12.30"))
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        balance = books.balance(trip)
+        assert "card_clearing_initiated" not in balance
+        assert balance["bad_debt_receivable"] == Decimal("12.30")
+        assert amazon.paths(trip) == ["adjust", "capture"]
+
+    def test_a_partial_capture_that_is_then_declined_owes_the_whole_total_once(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=adjusted("APPROVED", "10.00"))
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "CANCELLED", "0", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.post()
+        debt = books.debt(trip)
+        assert debt is not None
+        assert debt["amount"] == Decimal("12.30")
+        assert books.balance(trip)["bad_debt_receivable"] == Decimal("12.30")
+
+    def test_a_store_may_keep_what_the_gate_held_once_every_try_was_declined(
+        self, database: Engine, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=adjusted("DECLINED", "0"))
+        keeps = Books(database, f"KEEPS-{books.store_id}", books.client)
+        add_store(database, keeps.store_id, after_decline="capture_preauth_once")
+        trip = keeps.trip("12.30")
+        for minute in (0, 30, 60):
+            keeps.work(NOON + minutes(minute))
+        assert amazon.paths(trip)[-1] == "capture"
+        assert amazon.calls[-1].body["amount"]["amount"] == Decimal("5.00")
+        debt = keeps.debt(trip)
+        assert debt is not None
+        assert (debt["cause"], debt["amount"]) == ("ADJUST_DECLINED", Decimal("7.30"))
+
+
+class TestWaiting:
+    def test_a_pending_answer_echoes_the_amount_but_holds_nothing_and_is_asked_again_later(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=[adjusted("PENDING", "12.30"), adjusted("APPROVED", "12.30")])
+        trip = books.trip("12.30")
+        books.work()
+        charge = books.charge(trip)
+        assert (charge["state"], charge["authorized"]) == ("ADJUST_PENDING", 0)
+        assert NOON < charge["next_attempt_at"] <= NOON + minutes(3)
+        books.work(NOON + minutes(3))
+        assert amazon.paths(trip) == ["adjust", "adjust", "capture"]
+
+    def test_pending_for_ever_goes_to_a_person_six_hours_before_the_token_ends(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=adjusted("PENDING", "12.30"))
+        trip = books.trip("12.30")
+        for hour in range(0, 40, 4):
+            books.work(NOON + hours(hour))
+        assert books.charge(trip)["next_attempt_at"] <= NOON + hours(40)
+        books.work(NOON + hours(40))
+        assert books.charge(trip)["state"] == "PARKED"
+        assert [case["kind"] for case in books.cases(trip)] == ["UNDECIDED_AUTHORIZATION"]
+        assert books.debt(trip) is None
+        amazon.script = approve_all
+        decided(books, trip, "ask_again", NOON + hours(41))
+        books.work(NOON + hours(41))
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+
+    def test_too_many_requests_stops_the_whole_store_for_as_long_as_amazon_says(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=refused(429, "Too Many Requests", Retry_After="900"))
+        trips = [books.trip() for _ in range(20)]
+        worked = books.work(concurrency=2)
+        assert len(amazon.calls) <= 2
+        assert worked.held_until == NOON + minutes(15)
+        assert {books.charge(trip)["next_attempt_at"] for trip in trips} == {NOON + minutes(15)}
+        assert {books.charge(trip)["state"] for trip in trips} == {"DUE"}
+        amazon.script = approve_all
+        assert books.work(NOON + minutes(14)).trips == 0
+        assert books.work(NOON + minutes(15)).trips == 20
+
+    def test_a_throttled_capture_is_asked_for_once_more_since_nothing_was_done(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=[refused(429, "Too Many Requests", Retry_After="60"), Reply()])
+        trip = books.trip()
+        books.work()
+        assert books.charge(trip)["state"] == "AUTHORIZED"
+        books.work(NOON + minutes(1))
+        assert amazon.paths(trip) == ["adjust", "capture", "capture"]
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+
+    def test_a_service_that_is_not_there_stops_the_batch_and_changes_no_charge(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        from backroom.amazon.payments import PaymentsClient
+        from backroom.db.embedded import free_port
+        from tests.amazon.conftest import configured
+
+        trip = books.trip()
+        with PaymentsClient(configured(amazon_payments_url=f"http://127.0.0.1:{free_port()}")) as nobody:
+            work_due(books.engine, nobody, store_id=books.store_id, now=NOON)
+        charge = books.charge(trip)
+        assert (charge["state"], charge["next_attempt_at"]) == ("DUE", NOON + minutes(1))
+        assert books.attempts(trip) == [("ADJUST", "NOT_SENT")]
+
+
+class TestWhatIsNotKnown:
+    @pytest.mark.parametrize("lost", [Reply(500, {"errorMsg": "x"}), Reply(503), Reply(drop=True), Reply(wait=0.9)])
+    def test_an_adjustment_without_an_answer_is_repeated_until_it_has_one(
+        self, books: Books, amazon: ScriptedAmazon, lost: Reply
+    ) -> None:
+        amazon.script = replies(adjust=[lost, lost, adjusted("APPROVED", "12.30")])
+        trip = books.trip("12.30")
+        books.work()
+        assert (books.charge(trip)["state"], amazon.paths(trip)) == ("UNKNOWN", ["adjust"])
+        books.work(NOON + minutes(3))
+        books.work(NOON + minutes(8))
+        assert amazon.paths(trip) == ["adjust", "adjust", "adjust", "capture"]
+
+    @pytest.mark.parametrize("lost", [Reply(500, {"errorMsg": "x"}), Reply(drop=True), Reply(wait=0.9)])
+    def test_a_capture_without_an_answer_is_never_repeated_and_waits_for_evidence(
+        self, books: Books, amazon: ScriptedAmazon, lost: Reply
+    ) -> None:
+        amazon.script = replies(capture=lost)
+        trip = books.trip("12.30")
+        for minute in (0, 5, 60, 120, 179):
+            books.work(NOON + minutes(minute))
+        assert books.charge(trip)["state"] == "UNKNOWN"
+        assert amazon.paths(trip) == ["adjust", "capture"]
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(179))
+        assert books.charge(trip)["captured"] == Decimal("12.30")
+        books.post()
+        assert books.balance(trip)["card_clearing"] == Decimal("12.30")
+
+    def test_an_order_row_older_than_the_attempt_is_no_evidence_of_it(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=Reply(500))
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "CANCELLED", "0", at=NOON - minutes(1))
+        books.gather(NOON + minutes(5))
+        assert books.charge(trip)["state"] == "UNKNOWN"
+
+    def test_a_capture_without_evidence_in_time_is_parked_for_a_person(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=Reply(500))
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        assert books.charge(trip)["state"] == "PARKED"
+        case = books.cases(trip)[0]
+        assert (case["kind"], case["known"]["capture_asked"]) == ("UNKNOWN_CAPTURE", "12.3000")
+        assert amazon.paths(trip) == ["adjust", "capture"]
+
+    def test_late_evidence_ends_a_parked_capture_and_its_case(self, books: Books, amazon: ScriptedAmazon) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        assert books.charge(trip)["state"] == "PARKED"
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + hours(4))
+        assert books.charge(trip)["state"] == "CAPTURED"
+        assert books.cases(trip)[0]["decision"] == "SETTLED"
+
+    def test_a_person_who_saw_the_money_makes_the_capture_final(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(capture=Reply(500))
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        decided(books, trip, "captured", NOON + hours(4))
+        assert books.charge(trip)["captured"] == Decimal("12.30")
+        with pytest.raises(CaseError, match="the first decision stands"), books.engine.begin() as connection:
+            decide(
+                connection, books.cases(trip)[0]["case_id"], "not_captured", by="bo", reason="?", now=NOON + hours(4)
+            )
+
+    def test_only_after_a_persons_word_is_a_capture_asked_for_again(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(capture=[Reply(500), Reply()])
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        decided(books, trip, "not_captured", NOON + hours(4))
+        books.work(NOON + hours(4))
+        assert amazon.paths(trip) == ["adjust", "capture", "capture"]
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+
+    def test_a_cancel_without_an_answer_is_repeated_or_ended_by_the_order_row(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(cancel=[Reply(500), Reply(500), Reply()])
+        first, second = books.trip("0"), books.trip("0")
+        books.work()
+        assert books.charge(first)["state"] == "UNKNOWN"
+        books.order(second, "CANCELLED", "0", at=NOON + minutes(1))
+        books.gather(NOON + minutes(5))
+        books.work(NOON + minutes(5))
+        assert books.charge(first)["state"] == "CANCELLED"
+        assert books.charge(second)["state"] == "CANCELLED"
+        assert amazon.paths(second) == ["cancel"]
+
+
+class TestRefusals:
+    def test_an_expired_token_before_any_capture_is_a_debt(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=refused(400, "ShoppingTripExpiredException"))
+        trip = books.trip("12.30", started_at=NOON - hours(47))
+        books.work()
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (debt["cause"], debt["amount"]) == ("TOKEN_EXPIRED", Decimal("12.30"))
+
+    def test_an_expired_token_after_a_capture_without_an_answer_leaves_it_unknown(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=[Reply(drop=True), refused(400, "ShoppingTripExpiredException")])
+        trip = books.trip("12.30", started_at=NOON - hours(45.9))
+        books.work()
+        books.work(NOON + minutes(20))
+        assert books.charge(trip)["state"] == "UNKNOWN"
+        assert books.debt(trip) is None
+
+    @pytest.mark.parametrize("message", ["UnknownShoppingTrip", "BadRequestException", "something else"])
+    def test_a_refusal_that_is_our_problem_is_parked_with_an_alert_and_no_debt(
+        self, books: Books, amazon: ScriptedAmazon, message: str
+    ) -> None:
+        amazon.script = replies(adjust=refused(400, message))
+        trip = books.trip()
+        books.work()
+        assert books.charge(trip)["state"] == "PARKED"
+        assert books.debt(trip) is None
+        assert books.cases(trip)[0]["known"]["message"] == message
+        alert = books.one("select * from alert where store_id = :store", store=books.store_id)
+        assert alert["severity"] == "critical"
+
+    def test_a_store_that_is_not_allow_listed_stops_at_once(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=refused(403, "Forbidden"))
+        trips = [books.trip() for _ in range(10)]
+        books.work(concurrency=1)
+        assert len(amazon.calls) == 1
+        assert sorted(books.charge(trip)["state"] for trip in trips) == ["DUE"] * 9 + ["PARKED"]
+
+    def test_what_was_refused_goes_on_once_the_reason_is_mended(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=[refused(403, "Forbidden"), adjusted("APPROVED", "12.30")])
+        trip = books.trip("12.30")
+        books.work()
+        decided(books, trip, "ask_again", NOON + minutes(30))
+        books.work(NOON + minutes(30))
+        assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+
+
+class TestEvidenceThatDisagrees:
+    @pytest.mark.parametrize(("captured", "currency"), [("24.60", "USD"), ("12.30", "EUR")])
+    def test_more_money_than_was_asked_for_or_another_currency_is_for_a_person(
+        self, books: Books, amazon: ScriptedAmazon, captured: str, currency: str
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "SETTLED", captured, at=NOON + minutes(20), currency=currency)
+        books.gather(NOON + minutes(25))
+        books.gather(NOON + minutes(30))
+        assert books.charge(trip)["state"] == "PARKED"
+        case = books.cases(trip)[0]
+        assert (case["kind"], case["known"]["amazon_currency"]) == ("EVIDENCE_DISAGREES", currency)
+
+    def test_a_person_may_accept_that_amazon_took_more(self, books: Books, amazon: ScriptedAmazon) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.post()
+        books.order(trip, "SETTLED", "24.60", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        decided(books, trip, "captured", NOON + minutes(30))
+        books.post()
+        assert books.charge(trip)["captured"] == Decimal("24.60")
+        assert books.balance(trip)["shopper_receivable"] == Decimal("-12.30")
+
+    def test_less_than_was_begun_is_a_partial_capture_and_the_rest_a_debt(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.post()
+        books.order(trip, "SETTLED", "8.00", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.post()
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (books.charge(trip)["captured"], debt["amount"]) == (Decimal("8.00"), Decimal("4.30"))
+
+    def test_a_decline_after_a_final_capture_is_for_a_person_and_undone_by_his_word(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.post()
+        books.event(trip, "CaptureDeclined", "12.30", at=NOON + minutes(40))
+        books.gather(NOON + minutes(45))
+        books.post()
+        assert books.charge(trip)["state"] == "PARKED"
+        assert books.balance(trip)["card_clearing"] == Decimal("12.30")
+        decided(books, trip, "not_captured", NOON + hours(1))
+        books.post()
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        assert books.balance(trip)["bad_debt_receivable"] == Decimal("12.30")
+        assert "card_clearing" not in books.balance(trip)
+
+    def test_money_that_was_taken_without_our_asking_is_for_a_person(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(1))
+        books.gather(NOON + minutes(2))
+        books.work(NOON + minutes(2))
+        assert books.charge(trip)["state"] == "PARKED"
+        assert amazon.calls == []
+
+    def test_an_answer_in_another_currency_is_for_a_person(self, books: Books, amazon: ScriptedAmazon) -> None:
+        amazon.script = replies(adjust=adjusted("APPROVED", "12.30", "EUR"))
+        trip = books.trip("12.30")
+        books.work()
+        assert books.charge(trip)["state"] == "PARKED"
+        assert [choice["choice"] for choice in books.cases(trip)[0]["choices"]] == ["leave"]
+
+
+class TestManyHands:
+    def test_two_workers_at_once_never_make_a_call_twice(self, books: Books, amazon: ScriptedAmazon) -> None:
+        def a_little_slow(call: Call) -> Reply:
+            answer = approve_all(call)
+            return Reply(answer.status, answer.body, wait=0.01)
+
+        amazon.script = a_little_slow
+        trips = [books.trip() for _ in range(30)]
+        workers = [threading.Thread(target=books.work, kwargs={"concurrency": 3}) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert all(amazon.paths(trip) == ["adjust", "capture"] for trip in trips)
+
+    @pytest.mark.parametrize(("operation", "state"), [("ADJUST", "CAPTURE_INITIATED"), ("CAPTURE", "UNKNOWN")])
+    def test_an_intent_without_an_outcome_after_a_lost_lease_is_unknown_never_not_sent(
+        self, books: Books, amazon: ScriptedAmazon, operation: str, state: str
+    ) -> None:
+        trip = books.trip("12.30")
+        self.a_worker_dies_before_its(operation, books, amazon, trip)
+        assert books.work(NOON + minutes(1)).trips == 0  # the lease still runs
+        self.its_lease_ends(books, trip)
+        amazon.script = approve_all
+        amazon.calls.clear()
+        books.work(NOON + minutes(1))
+        books.work(NOON + minutes(5))
+        assert books.charge(trip)["state"] == state
+        assert f"{operation}_UNKNOWN" in books.kinds(trip)
+        assert amazon.paths(trip) == (["adjust", "capture"] if operation == "ADJUST" else [])
+
+    def test_who_lost_the_lease_writes_no_further_intent_but_its_outcome_is_kept(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        answered, go_on = threading.Event(), threading.Event()
+
+        def held_up(call: Call) -> Reply:
+            answered.set()
+            go_on.wait(5)
+            return approve_all(call)
+
+        amazon.script = held_up
+        from backroom.amazon.payments import PaymentsClient
+        from tests.amazon.conftest import configured
+
+        url = f"http://{amazon_host(books)}"
+        with PaymentsClient(configured(amazon_payments_url=url, amazon_timeout_seconds=10)) as patient:
+            slow = threading.Thread(
+                target=work_due, args=(books.engine, patient), kwargs={"store_id": books.store_id, "now": NOON}
+            )
+            slow.start()
+            assert answered.wait(5)
+            self.its_lease_ends(books, trip)
+            with books.engine.begin() as connection:  # another claims it, as its fencing number tells
+                connection.execute(
+                    text(
+                        "update charge set fencing = fencing + 1, lease_until = clock_timestamp() + interval '1 hour'"
+                        " where shopping_trip_id = :trip"
+                    ),
+                    {"trip": trip},
+                )
+            go_on.set()
+            slow.join()
+        assert amazon.paths(trip) == ["adjust"]
+        assert books.attempts(trip) == [("ADJUST", "SUCCEEDED")]
+        assert books.charge(trip)["state"] == "AUTHORIZED"
+
+    def test_only_stores_with_something_due_are_worked_on(self, books: Books) -> None:
+        with books.engine.connect() as connection:
+            assert books.store_id not in stores_with_due(connection, now=NOON)
+        books.trip()
+        with books.engine.connect() as connection:
+            assert books.store_id in stores_with_due(connection, now=NOON)
+            assert books.store_id not in stores_with_due(connection, now=NOON - minutes(1))
+
+    def test_carts_that_are_not_charged_shortly_before_the_token_ends_raise_an_alert(self, books: Books) -> None:
+        books.trip()
+        books.gather(NOON + hours(41))
+        alert = books.one("select * from alert where store_id = :store", store=books.store_id)
+        assert alert["deduplication_key"].startswith("uncharged-before-expiry")
+
+    @staticmethod
+    def a_worker_dies_before_its(operation: str, books: Books, amazon: ScriptedAmazon, trip: str) -> None:
+        class Killed(BaseException):
+            pass
+
+        class Dying:
+            def __getattr__(self, name: str) -> object:
+                if name == operation.lower():
+                    raise Killed
+                return getattr(books.client, name)
+
+        with pytest.raises(Killed):
+            work_due(books.engine, Dying(), store_id=books.store_id, now=NOON, concurrency=1)  # type: ignore[arg-type]
+
+    @staticmethod
+    def its_lease_ends(books: Books, trip: str) -> None:
+        with books.engine.begin() as connection:
+            connection.execute(
+                text("update charge set lease_until = clock_timestamp() where shopping_trip_id = :trip"),
+                {"trip": trip},
+            )
+
+
+def amazon_host(books: Books) -> str:
+    return str(books.client._transport._client.base_url.netloc.decode())
