@@ -238,6 +238,16 @@ class TestWaiting:
         assert books.work(NOON + minutes(14)).trips == 0
         assert books.work(NOON + minutes(15)).trips == 20
 
+    def test_a_wait_of_a_second_is_waited_out_by_all_hands_of_the_batch(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(adjust=[refused(429, "Too Many Requests", Retry_After="1"), adjusted("APPROVED", "5")])
+        trips = [books.trip("5.00") for _ in range(6)]
+        books.work()
+        assert {books.charge(trip)["state"] for trip in trips} == {"CAPTURE_INITIATED"}
+        refusal = amazon.calls[0].at
+        assert all(call.at - refusal < 0.2 or call.at - refusal >= 0.99 for call in amazon.calls)
+
     def test_a_throttled_capture_is_asked_for_once_more_since_nothing_was_done(
         self, books: Books, amazon: ScriptedAmazon
     ) -> None:

@@ -7,7 +7,9 @@ writes the intent; the one after it writes the outcome and, where more is due at
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,6 +35,8 @@ from backroom.settings import settings
 __all__ = ["Payments", "Worked", "gather_evidence", "stores_with_due", "work_due"]
 
 _log = structlog.get_logger()
+_SHORT_WAIT: Final = 10  # seconds of Retry-After that a batch waits itself; longer ones move the store's next attempts
+_WAITS_IN_ALL: Final = 60.0  # seconds that a batch waits so at most
 _UNCHANGED: Final = timedelta(minutes=1)  # when a charge that an answer did not change is looked at again
 
 
@@ -76,12 +80,14 @@ def work_due(
     now: datetime,
     chance: Chance = Random,
     concurrency: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Worked:
     """Works on every charge of the store that is due at `now` (business time), several at once; safe to run twice.
 
-    A 429, a 403 or a service that can't be reached stops the batch and moves the whole store's next attempts.
+    A 429, a 403 or a service that can't be reached stops the batch and moves the whole store's next attempts; a 429
+    that asks for a few seconds only is waited out, by all hands. `sleep` waits real seconds.
     """
-    batch = _Batch(engine, client, store_id, now, chance)
+    batch = _Batch(engine, client, store_id, now, chance, sleep)
     threads = concurrency or settings().charge_concurrency
     with ThreadPoolExecutor(threads, thread_name_prefix=f"charge-{store_id}") as pool:
         for finished in [pool.submit(batch.work_until_done) for _ in range(threads)]:
@@ -91,7 +97,15 @@ def work_due(
 
 
 class _Batch:
-    def __init__(self, engine: Engine, client: Payments, store_id: str, now: datetime, chance: Chance) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        client: Payments,
+        store_id: str,
+        now: datetime,
+        chance: Chance,
+        sleep: Callable[[float], None],
+    ) -> None:
         self._engine = engine
         self._client = client
         self._store_id = store_id
@@ -100,13 +114,19 @@ class _Batch:
         self._lease = settings().charge_lease_seconds
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._sleep = sleep
+        self._resume_at = 0.0  # by time.monotonic
+        self._waits_left = _WAITS_IN_ALL
         self.worked = Worked()
 
     def work_until_done(self) -> None:
         """One thread's share: trip after trip, until none is due or the batch is stopped."""
         try:
-            while not self._stopped.is_set() and self._work_one():
-                pass
+            while not self._stopped.is_set():
+                if (wait := self._resume_at - time.monotonic()) > 0:
+                    self._sleep(wait)
+                elif not self._work_one():
+                    return
         except BaseException:
             self._stopped.set()
             raise
@@ -124,10 +144,9 @@ class _Batch:
             answer, adjustment = self._call(one, intent)
             with self._engine.begin() as connection:
                 one, hold = self._hear(connection, mine, intent, answer, adjustment)
-                if hold is not None:
-                    self._hold(hold)
+                held = hold is not None and self._hold(hold, answer)
                 one, intent = self._decide(connection, one, mine)
-            if hold is not None:
+            if hold is not None and held:
                 with self._engine.begin() as connection:
                     queue.hold_store(connection, store_id=self._store_id, now=self._now, seconds=hold)
         with self._lock:
@@ -138,8 +157,8 @@ class _Batch:
     def _decide(self, connection: Connection, one: Charge, mine: Claim) -> tuple[Charge, Intent | None]:
         """What is due now: the next intent, written; or None, and the lease is given back."""
         while one.fencing == mine.fencing and one.next_attempt_at is not None and one.next_attempt_at <= self._now:
-            if self.worked.held_until is not None:
-                queue.release(connection, mine, next_attempt_at=self.worked.held_until)
+            if self.worked.held_until is not None or self._resume_at > time.monotonic():
+                queue.release(connection, mine, next_attempt_at=self.worked.held_until or one.next_attempt_at)
                 return one, None
             step = next_step(one.folded, now=self._now, expires_at=one.expires_at, rules=one.rules)
             if (operation := step.action.operation) is not None:
@@ -210,11 +229,18 @@ class _Batch:
             return replace(after, next_attempt_at=self._now + _UNCHANGED)
         return after
 
-    def _hold(self, seconds: int) -> None:
+    def _hold(self, seconds: int, answer: Answer) -> bool:
+        """Stops the batch and says True, or makes all hands wait a little."""
         with self._lock:
+            short = answer.problem is Problem.THROTTLED and seconds <= min(_SHORT_WAIT, self._waits_left)
+            if short:
+                self._waits_left -= max(seconds, 1)
+                self._resume_at = max(self._resume_at, time.monotonic() + max(seconds, 1))
+                return False
             until = self._now + timedelta(seconds=seconds)
             self.worked.held_until = max(until, self.worked.held_until or until)
             self._stopped.set()
+            return True
 
 
 def _known(intent: Intent, answer: Answer, adjustment: Adjustment | None) -> dict[str, Any]:
