@@ -97,7 +97,7 @@ def sandbox(
     settings.cache_clear()
     process = _start("serve", folder / "sandbox.log")
     try:
-        _wait_until_healthy(url, process, folder / "sandbox.log")
+        wait_until_healthy(url, process)
         yield SandboxClient(url, connector_port)
     finally:
         _stop(process)
@@ -129,15 +129,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Return once a server answers /healthz; raises when its process ends or the time is up."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{url}/healthz", timeout=2).status_code == 200:
+            if _http.get(f"{url}/healthz", timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise RuntimeError(f"the sandbox did not start: {log.read_text()[-2000:]}")
+    raise RuntimeError(f"{url} does not answer; its process has {process.poll()=}")
 
 
 def _free_port() -> int:

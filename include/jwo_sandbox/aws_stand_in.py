@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 
 from jwo_sandbox.configuration import ConfigurationError
+
+HOST = "127.0.0.1"
 
 
 def serve(port: int) -> None:
@@ -18,8 +21,12 @@ def serve(port: int) -> None:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        server = make_server("127.0.0.1", port, DomainDispatcherApplication(create_backend_app), threaded=True)
-    except (OSError, SystemExit) as error:
+        listener.bind((HOST, port))
+    except OSError as error:
         raise ConfigurationError(f"port {port} is taken: end what listens there, or set BACKROOM_AWS_PORT") from error
-    server.serve_forever()
+    listener.listen(128)
+    application = DomainDispatcherApplication(create_backend_app)
+    make_server(HOST, port, application, threaded=True, fd=listener.fileno()).serve_forever()

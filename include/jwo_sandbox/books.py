@@ -18,6 +18,7 @@ create table if not exists trip (
   shopping_trip_id text primary key, store_id text not null, kind text not null, stage text not null,
   entry_method text not null, started_at integer not null, ended_at integer not null, business_date text not null,
   script text not null, order_id text not null, currency text not null, shopper_id text,
+  identity_id text not null,
   card_brand text not null, card_last_four text not null, reconciliation_id text not null,
   gate_answers text not null default '[]', purchase_answers text not null default '[]', purchase_id text,
   priceable integer not null default 1, list_total integer, promotion_total integer, tax_total integer, total integer,
@@ -27,6 +28,7 @@ create table if not exists trip (
   updated_at integer not null default 0
 );
 create index if not exists trip_stage on trip (stage, ended_at);
+create index if not exists trip_identity on trip (identity_id);
 create index if not exists trip_updated on trip (store_id, updated_at);
 create table if not exists line (
   shopping_trip_id text not null, line_number integer not null, item_id text not null, item_sku text not null,
@@ -74,7 +76,7 @@ TABLES = re.findall(r"create table if not exists (\w+)", SCHEMA)
 
 
 class Books:
-    """One SQLite connection, in autocommit; `with books:` makes one transaction."""
+    """One SQLite connection, in autocommit; `with books:` makes one transaction, also around another one."""
 
     def __init__(self, folder: Path | None) -> None:
         if folder is not None:
@@ -85,13 +87,18 @@ class Books:
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = off")
         self._connection.executescript(SCHEMA)
+        self._depth = 0
 
     def __enter__(self) -> Books:
-        self._connection.execute("begin")
+        if self._depth == 0:
+            self._connection.execute("begin")
+        self._depth += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("commit" if kind is None else "rollback")
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute("commit" if kind is None else "rollback")
 
     def execute(self, statement: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement."""

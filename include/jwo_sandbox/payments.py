@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,8 @@ from jwo_sandbox.sandbox_clock import SandboxClock
 TOKEN_LIFE = 46 * instants.HOUR
 REFUND_WINDOW = 30 * 24 * instants.HOUR
 IN_STORE = "IN_STORE"
+LIVE = "LIVE"
+"""Kind of a trip that someone asked for: nobody plays it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Payments:
     events: EventLog
     stores: dict[str, Store]
     plan: FaultPlan
+    close_live_cart: Callable[[sqlite3.Row, int], None]
+    """Called when the retailer charges a live trip for the first time: its cart is final then."""
 
     def call(self, operation: str, body: bytes) -> Answer:
         """Do what a call asks, or what befalls it instead."""
@@ -108,6 +113,8 @@ class Payments:
 
     def _adjust(self, request: PaymentRequest, trip: sqlite3.Row, fault: str | None) -> Answer:
         asked = self._minor(request.amount, trip)
+        if trip["kind"] == LIVE and trip["stage"] == IN_STORE:
+            self.close_live_cart(trip, asked)
         if trip["cancelled"] or trip["capture_count"]:
             raise Refused(Refused.BAD_REQUEST)
         waiting = self.books.one(
@@ -217,8 +224,9 @@ class Payments:
         return Answer(200, {name: value for name, value in found.items() if name not in missing})
 
     def _shopper_identity(self, request: PaymentRequest) -> Answer:
-        known = self.books.count("select count(*) from trip where shopper_id = ?", (request.shopper_id,))
-        return Answer(200, {"shopperEmail": f"{request.shopper_id.lower()}@shopper.example"} if known else {})
+        known = self.books.count("select count(*) from trip where identity_id = ?", (request.shopper_id,))
+        name = request.shopper_id.rsplit(".", 1)[-1]
+        return Answer(200, {"shopperEmail": f"{name}@shopper.example"} if known else {})
 
     def mature(self, moment: int) -> None:
         """Let everything that is due by a moment happen, each at its own time."""

@@ -179,7 +179,8 @@ class _Visit:
             }
             for number, item in enumerate(self._script["cart"], start=1)
         ]
-        identity = {"shopperIdentity": {"id": self._trip["reconciliation_id"]}}
+        by_card = any(event["payloadType"] == "FINANCIAL" for event in self.auth_events)
+        identity = {"shopperIdentity": {"id": self._trip["identity_id"] if by_card else ""}}
         return {
             "requestId": self._request_id("purchases"),
             "idempotentShoppingTripId": self._trip_id,

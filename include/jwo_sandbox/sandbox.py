@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import uuid
 from pathlib import Path
 from typing import Any
 
 from jwo_sandbox import exact_json, instants
-from jwo_sandbox.arithmetic import Line, price_cart, to_minor
+from jwo_sandbox.arithmetic import Line, price_cart, to_decimal, to_minor
 from jwo_sandbox.books import Books
 from jwo_sandbox.catalog_api import CatalogApi
 from jwo_sandbox.conduct import LEFT
@@ -17,12 +18,14 @@ from jwo_sandbox.configuration import Configuration
 from jwo_sandbox.events import EventLog
 from jwo_sandbox.faults import FaultPlan, make_plan
 from jwo_sandbox.outbox import Outbox
-from jwo_sandbox.payments import IN_STORE, Payments
+from jwo_sandbox.payments import IN_STORE, LIVE, Payments
 from jwo_sandbox.reporting import Reporting
 from jwo_sandbox.retailer_files import RetailerFiles, read
 from jwo_sandbox.sandbox_clock import SandboxClock
 
 WAITING, DENIED = "WAITING", "DENIED"
+UNKNOWN_CART = "UNKNOWN-CART"
+"""SKU in the order of a live trip whose cart only the retailer knows."""
 BRANDS = ("VISA", "MASTERCARD", "AMEX", "DISCOVER")
 
 
@@ -111,6 +114,16 @@ class Sandbox:
             rows = self.books.all("select * from line where shopping_trip_id = ? order by line_number", (trip_id,))
             self.events.cart(trip, rows, at)
 
+    def close_live_cart(self, trip: sqlite3.Row, charged: int) -> None:
+        """A live trip's cart: the SKUs that were asked for; without any, one line of what the retailer charges."""
+        cart = json.loads(trip["script"])["cart"]
+        self.close_cart(trip["shopping_trip_id"], cart, self.clock.now())
+        if not cart:
+            amount = to_decimal(charged, trip["currency"])
+            line = Line(1, UNKNOWN_CART, UNKNOWN_CART, "1.0", "unit", amount, list_amount=charged)
+            self.books.insert("line", [_line_row(trip["shopping_trip_id"], line)])
+            self.books.update_trip(trip["shopping_trip_id"], priceable=0, total=charged, list_total=charged)
+
     def live_trip(self, store_id: str, skus: list[str]) -> str:
         """A trip with a held pre-authorization whose cart is not final. Raises KeyError for an unknown store."""
         store = self.files.stores[store_id]
@@ -118,7 +131,7 @@ class Sandbox:
         script = {
             "shopping_trip_id": trip_id,
             "store_id": store_id,
-            "kind": "LIVE",
+            "kind": LIVE,
             "business_date": instants.business_date(now, store.time_zone).isoformat(),
             "started_at": instants.text(now),
             "ended_at": instants.text(now + 5 * instants.MINUTE),
@@ -145,7 +158,7 @@ class Sandbox:
         stores = self.files.stores
         self.plan = plan
         self.events = EventLog(self.books, stores, plan)
-        self.payments = Payments(self.books, self.clock, self.events, stores, plan)
+        self.payments = Payments(self.books, self.clock, self.events, stores, plan, self.close_live_cart)
         self.reporting = Reporting(self.books, self.outbox, stores, plan)
         self.catalog = CatalogApi(
             self.books,
@@ -157,11 +170,13 @@ class Sandbox:
             region=self.configuration.region,
         )
 
-    def _trip_row(self, script: dict[str, Any], files: RetailerFiles) -> dict[str, Any]:
+    @staticmethod
+    def _trip_row(script: dict[str, Any], files: RetailerFiles) -> dict[str, Any]:
         trip_id = script["shopping_trip_id"]
         digest = hashlib.sha256(trip_id.encode()).hexdigest()
         number = int(digest[:12], 16)
         by_card = script["entries"][0]["method"] == "FINANCIAL"
+        brand, last_four = BRANDS[number % len(BRANDS)], f"{number // 7 % 10_000:04d}"
         return {
             "shopping_trip_id": trip_id,
             "store_id": script["store_id"],
@@ -174,8 +189,9 @@ class Sandbox:
             "script": json.dumps(script),
             "order_id": f"D01-{number % 10**7:07d}-{number // 10**7 % 10**7:07d}",
             "currency": files.stores[script["store_id"]].currency,
-            "card_brand": BRANDS[number % len(BRANDS)],
-            "card_last_four": f"{number // 7 % 10_000:04d}",
+            "card_brand": brand,
+            "card_last_four": last_four,
+            "identity_id": "amzn1.card." + hashlib.sha256(f"{brand} {last_four}".encode()).hexdigest()[:20],
             "reconciliation_id": digest[12:28],
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,19 +93,35 @@ def retailer(sandbox: SandboxClient) -> Iterator[Retailer]:
     thread.join(10)
 
 
-@pytest.fixture
-def play(sandbox: SandboxClient, small_world: Path, retailer: Retailer) -> Callable[..., dict[str, Any]]:
-    """Load the small world with a fault plan and play it until a moment."""
+@pytest.fixture(scope="session")
+def fileless_world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world, without intra-day files: time moves faster."""
+    return with_feeds(small_world, tmp_path_factory.mktemp("fileless") / "world", {"STORE-001": ["EVENTS"]})
 
-    def _play(until: str | None = "2026-11-24T12:00:00Z", faults: Any = "none", seed: int = 7) -> dict[str, Any]:
-        retailer.forget()
-        retailer.learn(small_world)
-        loaded: dict[str, Any] = sandbox.post(
-            "/sandbox/load", {"world": str(small_world), "seed": seed, "faults": faults}
-        )
-        return sandbox.post("/sandbox/advance", {"until": until}) if until else loaded
 
-    return _play
+def with_feeds(world: Path, folder: Path, feeds: dict[str, list[str]]) -> Path:
+    """A copy of a world whose stores have these feeds and no others."""
+    shutil.copytree(world, folder)
+    stores = json.loads((folder / "stores.json").read_text())
+    changed = [{**store, "feeds": feeds.get(store["store_id"], [])} for store in stores]
+    (folder / "stores.json").write_text(json.dumps(changed))
+    return folder
+
+
+def play_world(
+    sandbox: SandboxClient,
+    world: Path,
+    retailer: Retailer,
+    *,
+    until: str = "2026-11-24T12:00:00Z",
+    faults: Any = "none",
+) -> dict[str, Any]:
+    """Load a world, teach the retailer its shoppers, and play it until a moment."""
+    retailer.forget()
+    retailer.learn(world)
+    sandbox.post("/sandbox/load", {"world": str(world), "seed": 7, "faults": faults})
+    answer: dict[str, Any] = sandbox.post("/sandbox/advance", {"until": until})
+    return answer
 
 
 def messages(endpoint: str, queue: str) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -21,23 +19,13 @@ ADJUST, CAPTURE, CANCEL = "/v1/adjust/charge", "/v1/capture/charge", "/v1/cancel
 START = "2026-11-23T18:00:00Z"
 
 
-@pytest.fixture(scope="module")
-def world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small world, without intra-day files: time moves faster."""
-    folder = tmp_path_factory.mktemp("payments") / "world"
-    shutil.copytree(small_world, folder)
-    stores = json.loads((folder / "stores.json").read_text())
-    (folder / "stores.json").write_text(json.dumps([{**store, "feeds": ["EVENTS"]} for store in stores]))
-    return folder
-
-
 @pytest.fixture
-def trip(sandbox: SandboxClient, world: Path) -> Callable[..., str]:
+def trip(sandbox: SandboxClient, fileless_world: Path) -> Callable[..., str]:
     """A live trip at STORE-001 in a world with these faults, or in the world as it is."""
 
     def _trip(faults: Any = "none", *, load: bool = True, store: str = "STORE-001") -> str:
         if load:
-            sandbox.post("/sandbox/load", {"world": str(world), "seed": 1, "faults": faults})
+            sandbox.post("/sandbox/load", {"world": str(fileless_world), "seed": 1, "faults": faults})
             sandbox.post("/sandbox/clock", {"now": START})
         return str(sandbox.post("/sandbox/trips", {"store_id": store})["shoppingTripId"])
 
@@ -284,11 +272,11 @@ def test_a_refusal_that_is_definite_may_be_tried_again(
     assert sandbox.get("/sandbox/summary")["forbidden"] == []
 
 
-def test_a_fault_plan_that_is_not_understood_is_refused(sandbox: SandboxClient, small_world: Path) -> None:
+def test_a_fault_plan_that_is_not_understood_is_refused(sandbox: SandboxClient, fileless_world: Path) -> None:
     with pytest.raises(AssertionError, match="unknown"):
-        sandbox.post("/sandbox/load", {"world": str(small_world), "faults": {"rate": {}}})
+        sandbox.post("/sandbox/load", {"world": str(fileless_world), "faults": {"rate": {}}})
     with pytest.raises(AssertionError, match="adjust"):
-        sandbox.post("/sandbox/load", {"world": str(small_world), "faults": {"rates": {"adjust": {"SLOW": 1}}}})
+        sandbox.post("/sandbox/load", {"world": str(fileless_world), "faults": {"rates": {"adjust": {"SLOW": 1}}}})
 
 
 def refund(trip_id: str, amount: str, number: int = 1, **changes: Any) -> dict[str, Any]:
