@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from backroom_stack.airflow_api import AirflowApi
 from backroom_stack.books_check import Verdict
+from backroom_stack.part import PartFailed
 
 SHOWN = 10
 
@@ -29,7 +30,7 @@ def show(
         console.print(_table(connection, day, verdict))
         wrong = list(verdict.differences)
         wrong += _files(connection, summary)
-        html, xlsx = _report(connection, day)
+    html, xlsx = _report(home, day)
     wrong += [f"forbidden call at the sandbox: {call}" for call in summary["forbidden"]]
     _runs(console, airflow)
     for line in wrong[:SHOWN]:
@@ -66,9 +67,13 @@ def _files(connection: Connection, summary: dict) -> list[str]:
     return wrong
 
 
-def _report(connection: Connection, day: date) -> tuple[str, str]:
-    found = connection.execute(text(REPORT), {"day": day}).first()
-    return (found.html_path, found.xlsx_path) if found else ("none was written", "")
+def _report(home: Path, day: date) -> tuple[Path, Path]:
+    """The company's page and workbook of that day. Raises PartFailed where they were not written."""
+    html, xlsx = (home / "reports" / day.isoformat() / f"company.{kind}" for kind in ("html", "xlsx"))
+    for path in (html, xlsx):
+        if not path.exists():
+            raise PartFailed(f"the finance report was not written: there is no {path}")
+    return html, xlsx
 
 
 def _runs(console: Console, airflow: AirflowApi) -> None:
@@ -113,8 +118,4 @@ ROWS = (
 FILES = """
     select count(*) as known, count(*) filter (where state not in ('INGESTED','SAME_CONTENT')) as not_taken_in
     from feed_file
-"""
-REPORT = """
-    select html_path, xlsx_path from reconciliation_run
-    where business_date = :day and html_path is not null order by run_id desc limit 1
 """
