@@ -130,7 +130,7 @@ def start(**environment: str) -> tuple[int, str]:
         env={**os.environ, "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": SECRET, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stderr
