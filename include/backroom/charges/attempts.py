@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.charges.answers import unknown
@@ -16,8 +17,13 @@ from backroom.charges.states import Event, Operation, Source
 from backroom.charges.tables import charge_attempt
 from backroom.money import Money
 
-_NUMBER: Final = text(
-    "select coalesce(max(number), 0) + 1 from charge_attempt where shopping_trip_id = :trip and operation = :operation"
+_INTEND: Final = text(
+    """
+    insert into charge_attempt (shopping_trip_id, operation, number, fencing, request, intended_at)
+    select cast(:trip as text), cast(:operation as text), coalesce(max(number), 0) + 1, :fencing, cast(:request as jsonb), :at
+    from charge_attempt where shopping_trip_id = cast(:trip as text) and operation = cast(:operation as text)
+    returning attempt_id, number
+    """
 )
 
 
@@ -35,23 +41,14 @@ class Intent:
 def intend(connection: Connection, one: Charge, operation: Operation, amount: Decimal, *, now: datetime) -> Intent:
     """Writes the intent in the caller's transaction, which must be committed before the call."""
     trip, at = one.shopping_trip_id, one.at(now)
-    number = connection.execute(_NUMBER, {"trip": trip, "operation": operation}).scalar_one()
     request: dict[str, Any] = {"storeId": one.store_id, "shoppingTripId": trip}
     if operation is not Operation.CANCEL:
         request["amount"] = {"amount": format(Money(amount, one.currency).amount, "f"), "code": one.currency}
-    attempt_id = connection.execute(
-        insert(charge_attempt)
-        .values(
-            shopping_trip_id=trip,
-            operation=operation,
-            number=number,
-            fencing=one.fencing,
-            request=request,
-            intended_at=at,
-        )
-        .returning(charge_attempt.c.attempt_id)
-    ).scalar_one()
-    return Intent(attempt_id, operation, number, at, amount)
+    row = connection.execute(
+        _INTEND,
+        {"trip": trip, "operation": operation.value, "fencing": one.fencing, "request": json.dumps(request), "at": at},
+    ).one()
+    return Intent(row.attempt_id, operation, row.number, at, amount)
 
 
 def conclude(connection: Connection, intent: Intent, answer: Answer, *, now: datetime) -> None:

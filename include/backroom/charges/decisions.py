@@ -35,7 +35,7 @@ def apply_decisions(connection: Connection, *, now: datetime) -> int:
         one = charges[case["subject"]]
         event = meaning(one, case, at=one.at(now))
         news = {one.shopping_trip_id: [News(event, {"by": case["decided_by"], "decision": case["decision"]})]}
-        charges |= history.add(connection, news, now=now)
+        charges |= history.add(connection, {one.shopping_trip_id: one}, news, now=now)
     return len(decided)
 
 

@@ -120,7 +120,7 @@ def _take_in(connection: Connection, source: Source, rows: Sequence[RowMapping],
     for trips in _portions(list(by_trip)):
         before = history.lock(connection, trips)
         news = {trip: [_news(source, row) for row in by_trip[trip]] for trip in trips}
-        after = history.add(connection, news, now=now)
+        after = history.add(connection, before, news, now=now)
         counts.update(item.event.kind.value for items in news.values() for item in items)
         for trip in trips:
             if after[trip].folded.state is State.PARKED and before[trip].folded != after[trip].folded:

@@ -45,6 +45,7 @@ class Charge:
     next_attempt_at: datetime | None
     last_at: datetime  # when the last thing of our own happened; nothing of ours may be dated before it
     rules: ChargeRules
+    events: tuple[Event, ...]
     folded: ChargeState
 
     def at(self, now: datetime) -> datetime:
@@ -83,38 +84,39 @@ def events_of(connection: Connection, trips: Collection[str]) -> dict[str, list[
 
 def add(
     connection: Connection,
+    locked: Mapping[str, Charge],
     news: Mapping[str, Sequence[News]],
     *,
     now: datetime,
     chance: Chance = Random,
 ) -> dict[str, Charge]:
-    """Adds each trip's news, once each, and brings its row, its debt and its next date up to the new fold.
+    """Adds news to charges that this transaction has locked, each item once; row, debt and next date follow the fold.
 
-    Returns the charges as they are then, still locked. News that changes nothing is kept and moves no date.
+    Returns the charges as they are then. News that changes nothing is kept and moves no date.
     """
-    before = lock(connection, news)
-    rows = [_row(charge_before, item, now) for trip, charge_before in before.items() for item in news[trip]]
-    if not rows:
-        return before
-    connection.execute(upsert(charge_event).on_conflict_do_nothing(), rows)
-    events = events_of(connection, before)
-    after = {trip: _folded(was, events[trip], now, chance) for trip, was in before.items()}
-    changed = [trip for trip, one in after.items() if one.folded != before[trip].folded]
+    rows = [_row(locked[trip], item, now) for trip, items in news.items() for item in items]
+    if rows:
+        connection.execute(upsert(charge_event).on_conflict_do_nothing(), rows)
+    after = {
+        trip: _folded(one, [item.event for item in news.get(trip, ())], now, chance) for trip, one in locked.items()
+    }
+    changed = [trip for trip, one in after.items() if one.folded != locked[trip].folded]
     for trip in changed:
         after[trip] = _with_debt(connection, after[trip], now)
-        if before[trip].folded.state is State.PARKED and after[trip].folded.state is not State.PARKED:
+        if locked[trip].folded.state is State.PARKED and after[trip].folded.state is not State.PARKED:
             _settle_cases(connection, after[trip], now)
     _update_rows(connection, [after[trip] for trip in changed], now)
     return after
 
 
-def _folded(was: Charge, events: Sequence[Event], now: datetime, chance: Chance) -> Charge:
+def _folded(was: Charge, added: Sequence[Event], now: datetime, chance: Chance) -> Charge:
+    events = (*was.events, *added)
     folded = fold(events)
     if folded == was.folded:
-        return was
+        return replace(was, events=events)
     seed = f"{was.shopping_trip_id}/{folded.unsettled_asks}"
     due = due_at(folded, now=now, expires_at=was.expires_at, rules=was.rules, chance=chance(seed))
-    return replace(was, folded=folded, next_attempt_at=due, last_at=_last_of_ours(events))
+    return replace(was, events=events, folded=folded, next_attempt_at=due, last_at=_last_of_ours(events))
 
 
 def _last_of_ours(events: Sequence[Event]) -> datetime:
@@ -171,7 +173,7 @@ def _with_debt(connection: Connection, one: Charge, now: datetime) -> Charge:
         cause=folded.cause.value if folded.cause is not None else None,
         now=now,
     )
-    return replace(one, folded=replace(folded, debt_opened=folded.owed))
+    return replace(one, events=(*one.events, told), folded=replace(folded, debt_opened=folded.owed))
 
 
 def _settle_cases(connection: Connection, one: Charge, now: datetime) -> None:
@@ -198,6 +200,7 @@ def _charge(row: RowMapping, events: Sequence[Event]) -> Charge:
         rules=ChargeRules.of(
             settings(), after_decline=row["after_decline"], preauthorization=row["preauthorization_amount"]
         ),
+        events=tuple(events),
         folded=fold(events),
     )
 
@@ -216,13 +219,14 @@ def _event(row: RowMapping) -> Event:
 def _row(one: Charge, item: News, now: datetime) -> dict[str, Any]:
     event = item.event
     details = dict(item.details)
+    currency = details.get("amazon_currency") or one.currency
     if event.number:
         details["number"] = event.number
     return {
         "shopping_trip_id": one.shopping_trip_id,
         "kind": event.kind,
         "amount": event.amount,
-        "currency": one.currency if event.amount is not None else None,
+        "currency": currency if event.amount is not None else None,
         "happened_at": event.happened_at,
         "heard_at": now,
         "source": event.source,

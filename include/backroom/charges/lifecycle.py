@@ -223,8 +223,8 @@ class _Batch:
         return one, said.hold_store_seconds
 
     def _add(self, connection: Connection, one: Charge, news: list[News]) -> Charge:
-        added = history.add(connection, {one.shopping_trip_id: news}, now=self._now, chance=self._chance)
-        after = added[one.shopping_trip_id]
+        trip = one.shopping_trip_id
+        after = history.add(connection, {trip: one}, {trip: news}, now=self._now, chance=self._chance)[trip]
         if after.folded == one.folded:  # news that changed nothing must not make the charge due at once again
             return replace(after, next_attempt_at=self._now + _UNCHANGED)
         return after
