@@ -60,6 +60,8 @@ def choose(source: Source, count: int, store_ids: list[str], rng: random.Random)
     """So many clean baskets, in the order of their time of day. Raises ValueError when the source has fewer."""
     day_of = source.transactions["transaction_timestamp"].dt.strftime("%Y-%m-%d")
     baskets_a_day = source.transactions.groupby(day_of)["basket_id"].nunique()
+    if baskets_a_day.sum() < count:
+        raise ValueError(f"the source has only {baskets_a_day.sum()} baskets for {count} trips")
     days = sorted(baskets_a_day.index)
     rng.shuffle(days)
     wanted, found = int(count * 1.1) + 20, 0
