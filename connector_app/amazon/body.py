@@ -11,12 +11,26 @@ from typing import IO, Any
 
 from flask import Request
 
+from backroom.card_numbers import remove_card_numbers
 from connector_app.amazon.errors import RequestRefused
 
 DEEPEST = 50  # levels of objects and lists
 WIDEST_NUMBER = 300  # decimal digits, before or after the point
 BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
 CHUNK = 65_536
+# Amazon's identifiers and barcodes: digits there are no card number, and changing one would change the call's meaning
+IDENTIFIERS = frozenset(
+    {
+        ("requestId",),
+        ("storeId",),
+        ("identityKey",),
+        ("authEvent", "id"),
+        ("idempotentShoppingTripId",),
+        ("shoppingTrip", "authEvents", "id"),
+        ("cartItems", "id"),
+        ("cartItems", "externalIdentifiers", "id"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,15 @@ def read_body(stream: IO[bytes], limit: int) -> Body:
     return Body(bytes(kept), digest.hexdigest(), too_large=read > limit)
 
 
-def json_object(request: Request, body: Body) -> dict[str, Any]:
+@dataclass(frozen=True)
+class JsonBody:
+    """A call's body as an object and as the text that is kept of it; neither holds a card number."""
+
+    value: dict[str, Any]
+    text: str
+
+
+def json_object(request: Request, body: Body) -> JsonBody:
     """The body as a JSON object. Raises RequestRefused: 413, 415 or 400.
 
     Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
@@ -53,9 +75,8 @@ def json_object(request: Request, body: Body) -> dict[str, Any]:
     if request.mimetype not in ("", "application/json"):
         raise RequestRefused(415, "Content-Type: must be application/json")
     try:
-        parsed = json.loads(
-            body.data.decode("utf-8"), parse_float=_number(float), parse_int=_number(int), parse_constant=_no_constant
-        )
+        text = body.data.decode("utf-8")
+        parsed = json.loads(text, parse_float=_number(float), parse_int=_number(int), parse_constant=_no_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RequestRefused(400, "body: not JSON") from error
     except RecursionError as error:
@@ -63,7 +84,8 @@ def json_object(request: Request, body: Body) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise RequestRefused(400, "body: not a JSON object")
     _check(parsed, DEEPEST)
-    return parsed
+    cleaned = remove_card_numbers(parsed, keep=IDENTIFIERS)
+    return JsonBody(cleaned, text if cleaned == parsed else json.dumps(cleaned))
 
 
 def _number(make: Callable[[str], Any]) -> Callable[[str], Any]:

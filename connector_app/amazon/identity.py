@@ -22,7 +22,7 @@ blueprint = Blueprint("identity", __name__)
 def identity_keys() -> Response:
     """200 opens the gate, 401 keeps it shut; both are remembered by `authEvent.id`."""
     config = current_app.config["BACKROOM"]
-    raw = json_object(request, g.body)
+    raw = json_object(request, g.body).value
     try:
         asked = IdentityKeysRequest.model_validate(
             raw, context={"locations": config.auth_event_locations, "key_channels": config.key_channels}

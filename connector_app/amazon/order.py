@@ -39,7 +39,7 @@ def _record() -> Response:
     raw = json_object(request, g.body)
     try:
         asked = PurchasesRequest.model_validate(
-            raw, context={"locations": current_app.config["BACKROOM"].auth_event_locations}
+            raw.value, context={"locations": current_app.config["BACKROOM"].auth_event_locations}
         )
     except ValidationError as error:
         raise RequestRefused(400, complaint(error)) from error
@@ -49,7 +49,7 @@ def _record() -> Response:
             recorded = record_purchase(
                 connection,
                 asked.cart(),
-                g.body.data.decode("utf-8"),
+                raw.text,
                 now=current_app.config["CLOCK"](),
                 new_id=lambda: str(uuid4()),
             )

@@ -42,6 +42,11 @@ def remove_card_numbers(
     return value
 
 
+def remove_from_bytes(data: bytes) -> bytes:
+    """The same for bytes of whatever kind, JSON or not: what a refused call's body is kept as."""
+    return _CANDIDATE.sub(_replacement, data.decode("latin-1")).encode("latin-1")
+
+
 def looks_like_card_number(digits: str) -> bool:
     """Whether a run of digits has a network's prefix and length and a right check digit."""
     return bool(_NETWORKS.match(digits)) and luhn.is_valid(digits)
