@@ -12,6 +12,7 @@ from importlib import import_module
 import typer
 from rich.console import Console
 
+from backroom import logs
 from backroom.errors import BackroomError
 
 COMMANDS = {
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: loads only the group that is asked for, and turns a user's mistake into one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")
+    logs.configure("WARNING")  # a command says itself what it did
     try:
         build_app([asked] if asked in COMMANDS else list(COMMANDS))(arguments)
     except BackroomError as error:

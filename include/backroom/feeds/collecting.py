@@ -146,7 +146,7 @@ def _copy(aws: Aws, announcement: Announcement) -> _Copy:
             passing.seek(0)
             aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=passing, ContentLength=size)
     except (ClientError, BotoCoreError) as error:
-        _log.warning("file_not_copied", key=announcement.key, version=announcement.version, reason=str(error))
+        _log.warning("file_not_copied", file=announcement.key, version=announcement.version, reason=str(error))
         return _Copy(failure=f"can't be copied: {error}"[:500])
     return _Copy(key, digest.hexdigest(), size)
 

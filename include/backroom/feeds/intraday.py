@@ -142,7 +142,7 @@ def _fail(connection: Connection, file_id: int, reason: str, now: datetime) -> F
     result = FileResult(file_id, "FAILED", reason=reason)
     _settle(connection, result, now)
     _alert(connection, file, "critical", f"The intra-day file {file.key} can't be taken in: {reason}", now)
-    _log.warning("file_failed", file_id=file_id, key=file.key, reason=reason)
+    _log.warning("file_failed", file_id=file_id, file=file.key, reason=reason)
     return result
 
 
