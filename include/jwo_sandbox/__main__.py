@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigurationError, TimeoutError, ValueError, OSError) as error:
         sys.stderr.write(f"jwo_sandbox: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -14,10 +14,17 @@ def loads(text: bytes | str) -> Any:
 
 def dumps(value: Any) -> str:
     """Compact JSON; Decimals keep their places (16.00 stays 16.00)."""
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except TypeError:
+        return _exact(value)
+
+
+def _exact(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(str(name))}:{dumps(item)}" for name, item in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(str(name))}:{_exact(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(dumps(item) for item in value) + "]"
+        return "[" + ",".join(_exact(item) for item in value) + "]"
     if isinstance(value, Decimal):
         return format(value, "f")
     return json.dumps(value)

@@ -48,7 +48,7 @@ class Player:
         async with self._lock:
             self.running, self.counts = True, Counter()
             try:
-                async with httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=AT_ONCE * 2)) as client:
+                async with httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=AT_ONCE)) as client:
                     await self._windows(client, until)
             finally:
                 self.running = False

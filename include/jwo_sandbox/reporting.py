@@ -6,9 +6,8 @@ import csv
 import io
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -60,6 +59,7 @@ class Reporting:
     outbox: Outbox
     stores: dict[str, Store]
     plan: FaultPlan
+    _made: dict[str, tuple[int, list[list[str]]]] = field(default_factory=dict)
 
     def next_window(self) -> int | None:
         """End of the earliest window that has no file yet; None where no store takes files."""
@@ -123,40 +123,14 @@ class Reporting:
         self.outbox.submit(self._deliver, record, _csv(rows), announced_at)
 
     def _rows(self, order: sqlite3.Row) -> list[list[str]]:
-        lines = self.books.all(
-            "select * from line where shopping_trip_id = ? order by line_number", (order["shopping_trip_id"],)
-        )
-        money = _Money(order["currency"])
-        total = sum(line["total"] for line in lines)
-        return [
-            [
-                order["order_id"],
-                order["shopping_trip_id"],
-                order["store_id"],
-                order["order_status"],
-                order["entry_method"],
-                instants.text(order["started_at"]),
-                instants.text(order["ended_at"]),
-                str(line["line_number"]),
-                line["item_sku"],
-                line["quantity"],
-                line["unit"],
-                money.text(line["list_amount"] - line["promotion_amount"]),
-                money.text(line["tax_amount"]),
-                line["list_price"] or money.text(0),
-                money.text(line["promotion_amount"]),
-                order["currency"],
-                money.text(total),
-                money.text(order["authorized"]),
-                money.text(order["captured"]),
-                money.text(order["refunded"]),
-                order["card_brand"],
-                order["card_last_four"],
-                order["reconciliation_id"],
-                instants.text(order["updated_at"]),
-            ]
-            for line in lines
-        ]
+        """An order's rows; they are made once for all files that show it in the same state."""
+        trip_id, updated_at = order["shopping_trip_id"], order["updated_at"]
+        made_at, rows = self._made.get(trip_id, (0, []))
+        if made_at != updated_at:
+            lines = self.books.all("select * from line where shopping_trip_id = ? order by line_number", (trip_id,))
+            rows = _order_rows(order, lines)
+            self._made[trip_id] = (updated_at, rows)
+        return rows
 
     def _deliver(self, record: dict[str, Any], body: bytes, announced_at: int) -> None:
         """Runs in a thread of the outbox."""
@@ -185,13 +159,39 @@ class Reporting:
             self.outbox.publish(REPORTS_TOPIC, json.dumps({"Records": [event]}), SUBJECT)
 
 
-@dataclass(frozen=True)
-class _Money:
-    currency: str
+def _order_rows(order: sqlite3.Row, lines: list[sqlite3.Row]) -> list[list[str]]:
+    currency = order["currency"]
 
-    def text(self, minor: int) -> str:
-        amount: Decimal = to_decimal(minor, self.currency)
-        return format(amount, "f")
+    def money(minor: int) -> str:
+        return format(to_decimal(minor, currency), "f")
+
+    first = [
+        *(order[name] for name in ("order_id", "shopping_trip_id", "store_id", "order_status", "entry_method")),
+        instants.text(order["started_at"]),
+        instants.text(order["ended_at"]),
+    ]
+    last = [
+        currency,
+        money(sum(line["total"] for line in lines)),
+        *(money(order[name]) for name in ("authorized", "captured", "refunded")),
+        *(order[name] for name in ("card_brand", "card_last_four", "reconciliation_id")),
+        instants.text(order["updated_at"]),
+    ]
+    return [
+        [
+            *first,
+            str(line["line_number"]),
+            line["item_sku"],
+            line["quantity"],
+            line["unit"],
+            money(line["list_amount"] - line["promotion_amount"]),
+            money(line["tax_amount"]),
+            line["list_price"] or money(0),
+            money(line["promotion_amount"]),
+            *last,
+        ]
+        for line in lines
+    ]
 
 
 def _csv(rows: list[list[str]]) -> bytes:
