@@ -32,10 +32,13 @@ class Books:
     engine: Engine
     store_id: str
     client: PaymentsClient
+    amazon_url: str = ""
 
-    def trip(self, total: str = "12.30", *, at: datetime = NOON, started_at: datetime | None = None) -> str:
+    def trip(
+        self, total: str = "12.30", *, at: datetime = NOON, started_at: datetime | None = None, named: str = ""
+    ) -> str:
         """A priced purchase with its charge, due at once; one line, 10 % off, the rest tax."""
-        trip = f"trip-{next(_numbers)}"
+        trip = named or f"trip-{next(_numbers)}"
         amount = Decimal(total)
         tax = (amount / 10).quantize(Decimal("0.01"))
         listed = amount - tax + Decimal("0.50") if amount else amount
@@ -186,7 +189,7 @@ def books(database: Engine, amazon: ScriptedAmazon) -> Iterator[Books]:
         serving(amazon) as url,
         PaymentsClient(configured(amazon_payments_url=url, amazon_timeout_seconds=0.5)) as client,
     ):
-        made = Books(database, store_id, client)
+        made = Books(database, store_id, client, url)
         yield made
         made.post()
 

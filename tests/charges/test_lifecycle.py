@@ -542,8 +542,7 @@ class TestManyHands:
         from backroom.amazon.payments import PaymentsClient
         from tests.amazon.conftest import configured
 
-        url = f"http://{amazon_host(books)}"
-        with PaymentsClient(configured(amazon_payments_url=url, amazon_timeout_seconds=10)) as patient:
+        with PaymentsClient(configured(amazon_payments_url=books.amazon_url, amazon_timeout_seconds=10)) as patient:
             slow = threading.Thread(
                 target=work_due, args=(books.engine, patient), kwargs={"store_id": books.store_id, "now": NOON}
             )
@@ -599,7 +598,3 @@ class TestManyHands:
                 text("update charge set lease_until = clock_timestamp() where shopping_trip_id = :trip"),
                 {"trip": trip},
             )
-
-
-def amazon_host(books: Books) -> str:
-    return str(books.client._transport._client.base_url.netloc.decode())

@@ -1,0 +1,139 @@
+"""The books: every movement once, in balance, and what the charges say."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
+
+from backroom.ledger.accounts import NORMAL_SIDE, Account
+from backroom.ledger.book import post_new
+from backroom.ledger.commands import app
+from backroom.ledger.verification import balances, verify
+from tests.amazon.scripted_amazon import ScriptedAmazon, adjusted, replies
+from tests.charges.conftest import NOON, Books, add_store, minutes
+
+
+def test_a_sale_is_booked_when_its_purchase_is_priced(books: Books) -> None:
+    trip = books.trip("12.30")
+    assert books.post() == 1
+    assert books.balance(trip) == {
+        "shopper_receivable": Decimal("12.30"),
+        "sales": Decimal("-11.57"),
+        "promotions": Decimal("0.50"),
+        "tax_payable": Decimal("-1.23"),
+    }
+    posting = books.one("select detail from ledger_posting where account = 'tax_payable' limit 1")
+    assert posting["detail"] == "NY"
+
+
+def test_each_event_is_booked_once_however_often_it_runs(books: Books, amazon: ScriptedAmazon) -> None:
+    trip = books.trip("12.30")
+    books.work()
+    assert books.post() == 2
+    books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+    books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(20))
+    books.gather(NOON + minutes(25))
+    assert [books.post() for _ in range(3)] == [1, 0, 0]
+
+
+def test_a_beginning_and_an_end_that_are_booked_together_are_still_two_movements(
+    books: Books, amazon: ScriptedAmazon
+) -> None:
+    trip = books.trip("12.30")
+    books.work()
+    books.order(trip, "CANCELLED", "0", at=NOON + minutes(20))
+    books.gather(NOON + minutes(25))
+    books.post()
+    rows = books.rows(
+        "select kind, reverses is not null as reverses from ledger_transaction where shopping_trip_id = :trip"
+        " order by transaction_id",
+        trip=trip,
+    )
+    assert [(row["kind"], row["reverses"]) for row in rows] == [
+        ("SALE", False),
+        ("CAPTURE_INITIATED", False),
+        ("CAPTURE_REVERSED", True),
+        ("DEBT_OPENED", False),
+    ]
+
+
+def test_a_test_store_stays_out_of_the_books(database: Engine, books: Books) -> None:
+    trial = Books(database, f"TRIAL-{books.store_id}", books.client)
+    add_store(database, trial.store_id, test=True)
+    trip = trial.trip("12.30")
+    assert trial.post() == 0
+    assert trial.balance(trip) == {}
+
+
+def test_a_sale_is_counted_on_the_stores_own_day(books: Books) -> None:
+    books.trip("12.30")
+    books.post()
+    row = books.one("select business_date from ledger_transaction where store_id = :store", store=books.store_id)
+    assert row["business_date"] == NOON.date()
+
+
+def test_many_trips_of_every_kind_leave_the_books_in_balance_and_agreeing(books: Books, amazon: ScriptedAmazon) -> None:
+    amazon.script = replies(adjust=[adjusted("APPROVED", "5.00"), adjusted("DECLINED", "0")] * 10)
+    trips = [books.trip("12.30") for _ in range(20)]
+    for minute in (0, 30, 60):
+        books.work(NOON + minutes(minute))
+    for trip in trips[::2]:
+        books.order(trip, "SETTLED", "5.00", at=NOON + minutes(80))
+    books.gather(NOON + minutes(90))
+    books.post()
+    with books.engine.connect() as connection:
+        rows = balances(connection, store_id=books.store_id)
+        assert verify(connection) == []
+    assert sum(row["amount"] for row in rows) == 0
+    owed = books.one("select sum(amount) as amount from debt where store_id = :store", store=books.store_id)
+    by_account = {row["account"]: row["amount"] for row in rows}
+    assert by_account["bad_debt_receivable"] == owed["amount"]
+
+
+def test_the_database_refuses_a_transaction_that_does_not_balance(books: Books) -> None:
+    with pytest.raises(DBAPIError, match="out of balance"), books.engine.begin() as connection:
+        connection.execute(
+            text(
+                "with t as (insert into ledger_transaction (source, kind, store_id, business_date, happened_at)"
+                " values ('test', 'SALE', :store, '2026-11-23', now()) returning transaction_id)"
+                " insert into ledger_posting select transaction_id, 1, 'sales', '', 1, 'USD' from t"
+            ),
+            {"store": books.store_id},
+        )
+
+
+def test_a_charge_that_says_something_else_than_the_books_is_named(books: Books) -> None:
+    trip = books.trip("12.30")
+    books.post()
+    with books.engine.begin() as connection:
+        connection.execute(text("update charge set captured = 1 where shopping_trip_id = :trip"), {"trip": trip})
+        found = verify(connection)
+        connection.rollback()
+    assert {one.what for one in found if trip in one.subject} == {"card_clearing", "shopper_receivable"}
+
+
+def test_a_charge_whose_row_is_locked_is_booked_by_the_next_run(books: Books) -> None:
+    trip = books.trip("12.30")
+    with books.engine.begin() as busy:
+        busy.execute(text("select from charge where shopping_trip_id = :trip for update"), {"trip": trip})
+        with books.engine.begin() as connection:
+            assert post_new(connection, now=NOON) == 0
+    assert books.post() == 1
+
+
+def test_the_command_line_verifies_and_shows_balances(books: Books) -> None:
+    books.trip("12.30")
+    books.post()
+    checked = CliRunner().invoke(app, ["verify"])
+    assert (checked.exit_code, "balance" in checked.output) == (0, True)
+    shown = CliRunner().invoke(app, ["balances", "--store", books.store_id, "--json"])
+    assert sum(Decimal(row["amount"]) for row in json.loads(shown.output)) == 0
+
+
+def test_every_account_has_its_normal_side() -> None:
+    assert set(NORMAL_SIDE) == set(Account)
