@@ -25,7 +25,11 @@ def merge(connection: Connection, *, file_id: int, window_end: datetime, sequenc
     given = {"file": file_id, "window_end": window_end, "sequencer": sequencer, "zone": time_zone}
     connection.execute(text(_ORDERS), given)
     row = connection.execute(text(_LINES), given).one()
-    connection.execute(text(_SETTLE_LINES))
+    if doubtful := connection.execute(_DOUBTFUL).all():
+        connection.execute(
+            _SETTLE_LINES,
+            {"stores": [row.store_id for row in doubtful], "orders": [row.order_id for row in doubtful]},
+        )
     return Merged(row.applied, row.offered - row.applied)
 
 
@@ -75,35 +79,48 @@ with newest as (
 select (select count(*) from applied) as applied, (select count(*) from staged_order) as offered
 """
 
+# Most orders need no thought: all their lines are of the newest updatedAt and add up.
+_DOUBTFUL = text(
+    """
+    select o.store_id, o.order_id
+    from (select distinct store_id, order_id from staged_order) t
+    join amazon_order o using (store_id, order_id) join amazon_order_line l using (store_id, order_id)
+    group by o.store_id, o.order_id
+    having o.incomplete or sum(l.price + l.tax) <> o.order_total or bool_or(l.dropped or l.updated_at <> o.updated_at)
+    """
+)
+
 # Which of an order's lines still stand? Counted from the newest version down, lines are kept until they add up to the
 # order's total: first by the newest updatedAt alone (its lines may be split over files), else at the first version
 # where the sum fits. What is older than that is gone. Where no such sum fits, lines are missing: the order waits.
-_SETTLE_LINES = """
-with touched as (
-    select distinct store_id, order_id from staged_order
-), summed as (
-    select l.store_id, l.order_id, l.line_number, o.order_total,
-        l.updated_at = o.updated_at as newest,
-        sum(l.price + l.tax) filter (where l.updated_at = o.updated_at) over (
-            partition by l.store_id, l.order_id) as newest_sum,
-        sum(l.price + l.tax) over w as sum_down_to_here,
-        row_number() over (partition by l.store_id, l.order_id
-            order by l.updated_at desc, l.window_end desc, l.sequencer desc, l.line_number) as place,
-        count(*) over w as place_of_last_peer
-    from touched join amazon_order o using (store_id, order_id) join amazon_order_line l using (store_id, order_id)
-    window w as (partition by l.store_id, l.order_id order by l.updated_at desc, l.window_end desc, l.sequencer desc)
-), cut as (
-    select store_id, order_id,
-        case when bool_or(newest and newest_sum = order_total) then count(*) filter (where newest)
-            else min(place_of_last_peer) filter (where sum_down_to_here = order_total) end as kept
-    from summed group by store_id, order_id
-), lines as (
-    update amazon_order_line l set dropped = coalesce(s.place > c.kept, false)
-    from summed s join cut c using (store_id, order_id)
-    where l.store_id = s.store_id and l.order_id = s.order_id and l.line_number = s.line_number
-        and l.dropped <> coalesce(s.place > c.kept, false)
+_SETTLE_LINES = text(
+    """
+    with summed as (
+        select l.store_id, l.order_id, l.line_number, o.order_total, l.updated_at = o.updated_at as newest,
+            sum(l.price + l.tax) filter (where l.updated_at = o.updated_at) over one_order as newest_sum,
+            sum(l.price + l.tax) over down as sum_down_to_here,
+            count(*) over down as place_of_last_peer,
+            row_number() over (partition by l.store_id, l.order_id
+                order by l.updated_at desc, l.window_end desc, l.sequencer desc, l.line_number) as place
+        from unnest(cast(:stores as text[]), cast(:orders as text[])) as d (store_id, order_id)
+        join amazon_order o using (store_id, order_id) join amazon_order_line l using (store_id, order_id)
+        window one_order as (partition by l.store_id, l.order_id),
+            down as (partition by l.store_id, l.order_id
+                order by l.updated_at desc, l.window_end desc, l.sequencer desc)
+    ), judged as (
+        select store_id, order_id, line_number, place,
+            case when bool_or(newest and newest_sum = order_total) over one_order
+                then count(*) filter (where newest) over one_order
+                else min(place_of_last_peer) filter (where sum_down_to_here = order_total) over one_order end as kept
+        from summed window one_order as (partition by store_id, order_id)
+    ), lines as (
+        update amazon_order_line l set dropped = coalesce(j.place > j.kept, false)
+        from judged j
+        where l.store_id = j.store_id and l.order_id = j.order_id and l.line_number = j.line_number
+            and l.dropped <> coalesce(j.place > j.kept, false)
+    )
+    update amazon_order o set incomplete = j.kept is null
+    from (select distinct store_id, order_id, kept from judged) j
+    where o.store_id = j.store_id and o.order_id = j.order_id and o.incomplete <> (j.kept is null)
+    """
 )
-update amazon_order o set incomplete = c.kept is null
-from cut c
-where o.store_id = c.store_id and o.order_id = c.order_id and o.incomplete <> (c.kept is null)
-"""
