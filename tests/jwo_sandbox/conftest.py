@@ -63,7 +63,15 @@ class Amazon:
         self._client = httpx.Client()
 
     def call(self, path: str, body: Any, *, secret: str = AMAZON_SECRET, timeout: float = 3) -> httpx.Response:
-        """POST a body (bytes go as they are)."""
+        """POST a body (bytes go as they are); a call that the catalog API throttles is tried again."""
+        answer = self.call_once(path, body, secret=secret, timeout=timeout)
+        while answer.status_code == 429 and path.startswith("/v1/catalog/"):
+            time.sleep(0.2)
+            answer = self.call_once(path, body, secret=secret, timeout=timeout)
+        return answer
+
+    def call_once(self, path: str, body: Any, *, secret: str = AMAZON_SECRET, timeout: float = 3) -> httpx.Response:
+        """POST a body, once."""
         content = body if isinstance(body, bytes) else exact_json.dumps(body).encode()
         url = f"{self.url}{path}"
         headers = signing.sign("POST", url, content, key_id=AMAZON_KEY_ID, secret=secret, region="us-east-1")

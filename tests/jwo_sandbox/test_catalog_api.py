@@ -20,9 +20,8 @@ STORES = ["STORE-001", "STORE-002"]
 
 @pytest.fixture(autouse=True)
 def _loaded(sandbox: SandboxClient, fileless_world: Path) -> None:
-    """An empty catalog, and a whole second of the rate limit."""
+    """An empty catalog."""
     sandbox.post("/sandbox/load", {"world": str(fileless_world), "seed": 1})
-    time.sleep(1.0)
 
 
 def item(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -135,11 +134,10 @@ def test_archiving_is_for_all_stores_and_reported_per_sku(amazon: Amazon, sandbo
 
 
 def test_more_than_ten_requests_in_a_second_are_throttled(amazon: Amazon) -> None:
-    answers = [amazon.call(STATUS, {"ingestionId": "nobody"}) for _ in range(14)]
+    time.sleep(1.0)
+    answers = [amazon.call_once(STATUS, {"ingestionId": "nobody"}) for _ in range(14)]
     statuses = [answer.status_code for answer in answers]
-    if statuses.count(429) == 0:
-        pytest.fail("14 requests took more than a second")
-    assert set(statuses) == {400, 429}
+    assert statuses == [400] * 10 + [429] * 4
     throttled = next(answer for answer in answers if answer.status_code == 429)
     assert (throttled.json(), throttled.headers["Retry-After"]) == ({"errorMsg": "Too Many Requests"}, "1")
 

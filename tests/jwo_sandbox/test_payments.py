@@ -346,3 +346,25 @@ def test_an_unknown_shopper_is_an_answer_without_an_address(trip: Callable[..., 
     answer = amazon.call("/v1/identity/shopper", body)
     assert (answer.status_code, answer.json()) == (200, {})
     assert amazon.call("/v1/identity/shopper", {"storeId": "STORE-001", "shopperId": "x"}).status_code == 400
+
+
+def test_a_live_trip_has_an_order_once_it_is_charged(
+    sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon
+) -> None:
+    trip_id = trip()
+    amazon.call(ADJUST, charge(trip_id))
+    kept = book(sandbox, trip_id)
+    assert (kept["stage"], kept["priceable"], kept["authorized"]) == ("LEFT", False, "15.90")
+    assert [(line["item_sku"], line["total"]) for line in kept["lines"]] == [("UNKNOWN-CART", "15.90")]
+
+
+def test_a_live_trip_with_a_cart_is_priced_when_it_is_charged(
+    sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon, fileless_world: Path
+) -> None:
+    trip()
+    first = next(line for line in (fileless_world / "prices.csv").read_text().splitlines()[1:] if line.endswith("Z,"))
+    store, sku, price = first.split(",")[:3]
+    trip_id = sandbox.post("/sandbox/trips", {"store_id": store, "skus": [sku]})["shoppingTripId"]
+    amazon.call(ADJUST, charge(trip_id))
+    kept = book(sandbox, trip_id)
+    assert [(line["item_sku"], line["list_price"]) for line in kept["lines"]] == [(sku, price)]
