@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
 from backroom.amazon.payments import PaymentsClient
+from backroom.amazon.sandbox_commands import app as sandbox_commands
+from backroom.db.embedded import free_port
+from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import settings
 from tests.charges.conftest import Books, add_store
 from tests.sandbox_fixtures import SandboxClient
@@ -138,3 +142,26 @@ def test_a_capture_that_never_happened_and_has_no_answer_waits_for_a_person(
     until(sandbox, real, 200, trip)
     assert real.charge(trip)["state"] == "PARKED"
     assert real.cases(trip)[0]["kind"] == "UNKNOWN_CAPTURE"
+
+
+def test_the_command_line_asks_for_a_live_trip_and_prints_its_id_alone(
+    real: Books, sandbox: SandboxClient, begin: Callable[..., str]
+) -> None:
+    begin()
+    asked = CliRunner().invoke(sandbox_commands, ["trip", "--store", STORE])
+    assert asked.exit_code == 0
+    assert book(sandbox, asked.output.strip())["authorized"] == "75.00"
+
+
+def test_a_store_that_the_sandbox_does_not_know_is_one_clear_line(sandbox: SandboxClient, world: Path) -> None:
+    with pytest.raises(BackroomError, match="started no trip in NOWHERE"):
+        CliRunner().invoke(sandbox_commands, ["trip", "--store", "NOWHERE"], catch_exceptions=False)
+
+
+def test_a_sandbox_that_is_not_there_is_one_clear_line(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKROOM_SANDBOX_PORT", str(free_port()))
+    settings.cache_clear()
+    with pytest.raises(ConfigurationError, match="make up"):
+        CliRunner().invoke(sandbox_commands, ["trip"], catch_exceptions=False)
+    monkeypatch.undo()
+    settings.cache_clear()

@@ -20,7 +20,8 @@ from backroom.money import Money
 _INTEND: Final = text(
     """
     insert into charge_attempt (shopping_trip_id, operation, number, fencing, request, intended_at)
-    select cast(:trip as text), cast(:operation as text), coalesce(max(number), 0) + 1, :fencing, cast(:request as jsonb), :at
+    select cast(:trip as text), cast(:operation as text), coalesce(max(number), 0) + 1, :fencing,
+           cast(:request as jsonb), :at
     from charge_attempt where shopping_trip_id = cast(:trip as text) and operation = cast(:operation as text)
     returning attempt_id, number
     """
