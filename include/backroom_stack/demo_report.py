@@ -29,7 +29,7 @@ def show(
     with engine.connect() as connection:
         console.print(_table(connection, day, verdict))
         wrong = list(verdict.differences)
-        wrong += _files(connection, summary)
+        wrong += _feeds(connection, summary)
     html, xlsx = _report(home, day)
     wrong += [f"forbidden call at the sandbox: {call}" for call in summary["forbidden"]]
     _runs(console, airflow)
@@ -56,14 +56,20 @@ def _table(connection: Connection, day: date, verdict: Verdict) -> Table:
     return table
 
 
-def _files(connection: Connection, summary: dict) -> list[str]:
-    """Every file that was announced is in the ledger of files and in the books."""
-    there = connection.execute(text(FILES)).one()
+def _feeds(connection: Connection, summary: dict) -> list[str]:
+    """Every version of every file and every event that the sandbox sent is here, once, and in the books."""
+    there = connection.execute(text(FEEDS)).one()
+    sent = summary["files"]["files"] + summary["files"]["rewritten"]
     wrong = []
-    if there.known != summary["files_written"]:
-        wrong.append(f"files: {there.known} known, the sandbox wrote {summary['files_written']}")
+    if there.files != sent:
+        wrong.append(f"files: {there.files} known, the sandbox sent {sent}")
     if there.not_taken_in:
-        wrong.append(f"files: {there.not_taken_in} of {there.known} not taken in")
+        wrong.append(f"files: {there.not_taken_in} of {there.files} not taken in")
+    events = sum(kind["n"] for kind in summary["events"])
+    if there.events != events:
+        wrong.append(f"events: {there.events} known, the sandbox sent {events}")
+    wrong += [f"the sandbox could not send: {failure}" for failure in summary["not_sent"]]
+    wrong += [f"a repeated call was answered otherwise: {name}" for name in summary["answers_that_differ"]]
     return wrong
 
 
@@ -115,7 +121,8 @@ ROWS = (
     ),
     ("cases for a person", "select store_id, count(*) as value from review_case where decision is null group by 1"),
 )
-FILES = """
-    select count(*) as known, count(*) filter (where state not in ('INGESTED','SAME_CONTENT')) as not_taken_in
+FEEDS = """
+    select count(*) as files, count(*) filter (where state not in ('INGESTED','SAME_CONTENT')) as not_taken_in,
+           (select count(*) from feed_event) as events
     from feed_file
 """

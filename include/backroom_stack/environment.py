@@ -13,6 +13,7 @@ from backroom.settings import CHECKOUT, Settings
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
+PATIENCE_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Environment:
         """The sandbox knows both key pairs: it signs as Amazon, and checks what the retailer signed."""
         return self.common() | {
             "JWO_SANDBOX_STATE": str(self.config.home / "sandbox"),
+            # an answer that never comes is kept back a little longer than our client waits
+            "JWO_SANDBOX_HANG_SECONDS": str(PATIENCE_SECONDS + 1),
             "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
             "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
             "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
@@ -79,6 +82,7 @@ class Environment:
             "BACKROOM_AMAZON_CATALOG_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
             "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
             "BACKROOM_AMAZON_SECRET_ACCESS_KEY": self.secrets["amazon_secret_access_key"],
+            "BACKROOM_AMAZON_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
         }
 
     def airflow(self, *, schedules: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The AWS stand-in: moto's server, on 127.0.0.1 alone."""
+"""The AWS stand-in: moto's server, on 127.0.0.1 unless JWO_SANDBOX_HOST says otherwise (a container's 0.0.0.0)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import time
 
 from jwo_sandbox.configuration import ConfigurationError
 
-HOST = "127.0.0.1"
-
 
 def serve(port: int) -> None:
     """Serve until the process ends. Raises ConfigurationError when the port is taken."""
+    host = os.environ.get("JWO_SANDBOX_HOST", "127.0.0.1")
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "sandbox")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "sandbox")
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
@@ -28,12 +27,12 @@ def serve(port: int) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as error:
         raise ConfigurationError(f"port {port} is taken: end what listens there, or set BACKROOM_AWS_PORT") from error
     listener.listen(128)
     application = DomainDispatcherApplication(create_backend_app)
-    make_server(HOST, port, application, threaded=True, fd=listener.fileno()).serve_forever()
+    make_server(host, port, application, threaded=True, fd=listener.fileno()).serve_forever()
 
 
 def _unix_time_millis() -> float:
