@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     day_release_cutoff_hours: int = Field(
         48, ge=2, description="hours after a business day's end when it is released though windows are missing"
     )
-    catalog_poll_seconds: float = Field(15.0, gt=0, le=600, description="pause between two questions for a status")
+    catalog_poll_seconds: float = Field(5.0, gt=0, le=600, description="pause between two questions for a status")
     booking_due_minutes: int = Field(
         60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
     )

@@ -12,8 +12,10 @@ from sqlalchemy import Engine, text
 
 from backroom.clock import business_day_bounds
 from backroom.feeds.aws import Aws
+from backroom.feeds.completeness import windows
 from backroom.settings import settings
 from tests.feeds.conftest import STORE, Amazon, as_csv, order
+from tests.feeds.test_completeness import cover
 from tests.feeds.test_intraday import ask
 
 if TYPE_CHECKING:
@@ -34,12 +36,12 @@ def test_the_files_of_a_day_come_in_and_release_it_once(
     clean: Engine, aws: Aws, amazon: Amazon, dag_bag: DagBag
 ) -> None:
     start, end = business_day_bounds(DAY, "America/New_York")
-    for number in range(1, 101):
-        window = start + timedelta(minutes=15 * number)
-        rows = order(
-            f"o-{number}", tripStartTime=f"{start:%Y-%m-%dT%H:%M:%SZ}", tripEndTime=f"{start:%Y-%m-%dT%H:%M:%SZ}"
-        )
-        amazon.write(as_csv(rows if number % 20 == 0 else []), f"{window:%Y%m%d_%H%M}")
+    needed = windows(DAY, "America/New_York", margin=timedelta(hours=1))
+    cover(clean, needed[:90])  # came in earlier runs
+    at = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+    for window in needed[90:]:
+        rows = order(f"o-{window:%H%M}", tripStartTime=at, tripEndTime=at)
+        amazon.write(as_csv(rows if window.minute == 0 else []), f"{window:%Y%m%d_%H%M}")
     now = end + timedelta(hours=2)
     run = dag_bag.dags["intraday_ingestion"].test(logical_date=now)
     assert run.state == "success"
