@@ -65,7 +65,7 @@ def _feeds(connection: Connection, summary: dict) -> list[str]:
         wrong.append(f"files: {there.files} known, the sandbox sent {sent}")
     if there.not_taken_in:
         wrong.append(f"files: {there.not_taken_in} of {there.files} not taken in")
-    events = sum(kind["n"] for kind in summary["events"])
+    events = sum(kind["count"] for kind in summary["events"])
     if there.events != events:
         wrong.append(f"events: {there.events} known, the sandbox sent {events}")
     wrong += [f"the sandbox could not send: {failure}" for failure in summary["not_sent"]]

@@ -83,6 +83,7 @@ class Environment:
             "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
             "BACKROOM_AMAZON_SECRET_ACCESS_KEY": self.secrets["amazon_secret_access_key"],
             "BACKROOM_AMAZON_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+            "BACKROOM_CATALOG_POLL_SECONDS": "1",
         }
 
     def airflow(self, *, schedules: bool) -> dict[str, str]:
