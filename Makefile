@@ -8,6 +8,9 @@ TESTS ?= tests
 WORKERS ?= 2
 SERVICES ?=
 
+# many short processes: compiled modules must be kept
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install system demo up test lint format lock screenshots clean
 
 help: ## what there is

@@ -76,7 +76,7 @@ class AirflowApi:
                     raise RunFailed(f"{run.dag_id} failed ({run.run_id}): {', '.join(self._failed_tasks(run))}")
             if waiting and time.monotonic() > deadline:
                 raise RunFailed(f"{waiting[0].dag_id} did not end within {seconds:.0f} s ({waiting[0].run_id})")
-            time.sleep(0.25)
+            time.sleep(0.5)
 
     def runs(self, dag_id: str) -> list[dict[str, str]]:
         """Every run of a DAG."""

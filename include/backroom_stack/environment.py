@@ -14,6 +14,8 @@ from backroom.settings import CHECKOUT, Settings
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
 PATIENCE_SECONDS = 2
+# each part gets its own BACKROOM_…; and every task of Airflow's is a process, which must not compile all it imports
+LEFT_OUT = ("BACKROOM_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Environment:
     def common(self) -> dict[str, str]:
         """For every part: where things are, nothing secret but the stand-in's dummy keys."""
         config = self.config
-        variables = {key: value for key, value in os.environ.items() if not key.startswith("BACKROOM_")}
+        variables = {key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)}
         return variables | {
             "BACKROOM_HOME": str(config.home),
             "BACKROOM_ENV": config.env,
@@ -112,7 +114,7 @@ class Environment:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.airflow_url.set(
                 drivername="postgresql+psycopg"
             ).render_as_string(hide_password=False),
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
