@@ -72,12 +72,11 @@ def timeline(day: date) -> list[datetime]:
     return [
         noon,
         noon + timedelta(hours=4),
-        noon + timedelta(hours=7),
-        noon + timedelta(hours=10),
+        noon + timedelta(hours=8),
         east_end + timedelta(minutes=30),
         west_end + timedelta(minutes=15),
         west_end + timedelta(hours=1, minutes=15),
-        west_end + timedelta(hours=4),
+        west_end + timedelta(hours=2, minutes=15),
     ]
 
 

@@ -13,7 +13,7 @@ from backroom.settings import CHECKOUT, Settings
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
-PATIENCE_SECONDS = 2
+PATIENCE_SECONDS = 1
 # each part gets its own BACKROOM_…; and every task of Airflow's is a process, which must not compile all it imports
 LEFT_OUT = ("BACKROOM_", "PYTHONDONTWRITEBYTECODE")
 
