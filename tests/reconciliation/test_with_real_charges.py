@@ -85,5 +85,5 @@ def _tell(books: Books, trip: str, happened: list[tuple[Kind, Decimal | None]]) 
         at = ENDED + timedelta(minutes=5 * number)
         told_by_amazon = kind in (Kind.CAPTURE_APPROVED, Kind.CAPTURE_DECLINED)
         event = Event(kind, at, Source.EVENT if told_by_amazon else Source.ATTEMPT, f"{trip}:{number}", amount)
-        history.add(books.connection, {trip: [News(event)]}, now=at)
+        history.add(books.connection, history.lock(books.connection, [trip]), {trip: [News(event)]}, now=at)
     return at
