@@ -11,7 +11,7 @@ SERVICES ?=
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install system demo up test lint format lock screenshots clean
+.PHONY: help install system demo up test lint format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

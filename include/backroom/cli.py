@@ -11,6 +11,7 @@ from importlib import import_module
 
 import typer
 from rich.console import Console
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from backroom import logs
 from backroom.errors import BackroomError
@@ -53,8 +54,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         build_app([asked] if asked in COMMANDS else list(COMMANDS))(arguments)
     except BackroomError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {error}", markup=False)
-        sys.exit(2)
+        _refuse(str(error))
+    except ProgrammingError as error:  # a table or a right is missing
+        _refuse(f"the database can't do this: {str(error.orig).splitlines()[0]}; see `backroom db status` and its role")
+    except OperationalError as error:
+        _refuse(f"the database does not answer: {str(error.orig).splitlines()[0]}; is it running, is the URL right?")
+
+
+def _refuse(reason: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {reason}", markup=False)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

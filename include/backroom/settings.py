@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BACKROOM_", extra="ignore", frozen=True)
 
     env: Literal["development", "production"] = Field(
-        "development", description="production forbids unauthenticated modes and test hosts' defaults"
+        "development", description="production forbids the unauthenticated mode of the connector"
     )
     home: Path = Field(CHECKOUT / ".backroom", description="where local state lives: embedded database, reports, logs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
@@ -38,8 +38,6 @@ class Settings(BaseSettings):
 
     # --- addresses (all on 127.0.0.1 when run by `make up`)
     connector_port: int = Field(8000, ge=1, le=65535, description="the connector that Amazon calls")
-    portal_port: int = Field(8001, ge=1, le=65535, description="the shopper portal")
-    console_port: int = Field(8002, ge=1, le=65535, description="the staff console")
     sandbox_port: int = Field(8010, ge=1, le=65535, description="Amazon's side, played by the sandbox")
     aws_port: int = Field(8011, ge=1, le=65535, description="the AWS stand-in")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's UI and REST API")
@@ -104,7 +102,6 @@ class Settings(BaseSettings):
     feeds_bucket: str = Field("backroom-feeds", description="our bucket: byte-for-byte copies of Amazon's files")
     intraday_queue: str = Field("backroom-intraday", description="SQS queue that announces intra-day files")
     events_queue: str = Field("backroom-events", description="SQS queue that EventBridge fills")
-    catalog_queue: str = Field("backroom-catalog", description="SQS queue of catalog results")
     intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
 
     # --- Airflow

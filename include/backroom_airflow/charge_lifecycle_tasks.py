@@ -8,12 +8,15 @@ from backroom_airflow import business_time
 
 
 def gather(**context: Any) -> list[str]:
-    """Takes in what is known of captures and cancels; returns the stores that have a charge due."""
+    """Takes in decisions on carts and what is known of captures and cancels; returns the stores with a charge due."""
     from backroom.charges.lifecycle import gather_evidence, stores_with_due
     from backroom.db.engine import transaction
+    from backroom.purchases import bad_carts
 
     now = business_time.of(context)
     with transaction() as connection:
+        bad_carts.apply_decisions(connection, now=now)
+        bad_carts.warn_of_waiting(connection, now=now)
         gather_evidence(connection, now=now)
         return stores_with_due(connection, now=now)
 

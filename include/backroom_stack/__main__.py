@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -28,7 +29,9 @@ def up(services: list[str] = typer.Argument(None, help=SERVICES_HELP)) -> None:
         supervisor.start()
         prepare_for_use(supervisor, console)
         console.print("Running. Ctrl-C ends it.")
-        supervisor.watch()
+        with contextlib.suppress(KeyboardInterrupt):
+            supervisor.watch()
+    console.print("ended")
 
 
 @app.command()
@@ -43,15 +46,10 @@ def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C and SIGTERM end every part."""
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        app(standalone_mode=False)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        app()
     except BackroomError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {error}", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("ended")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Verdict:
     lines: int = 0
     figures: int = 0
     waiting: int = 0
+    captured: Decimal = Decimal(0)  # by the sandbox's books
     differences: list[str] = field(default_factory=list)
 
     def same(self, what: str, ours: Decimal | None, theirs: Decimal | None) -> None:
@@ -47,6 +48,7 @@ def compare_books(engine: Engine, books: list[dict]) -> Verdict:
 def _compare_trip(verdict: Verdict, ours: dict, our_lines: dict[int, dict], theirs: dict) -> None:
     trip_id = theirs["shopping_trip_id"]
     verdict.trips += 1
+    verdict.captured += Decimal(theirs["captured"])
     # what was taken is compared for every trip, whatever became of its cart
     verdict.same(f"{trip_id} captured", ours["captured"], Decimal(theirs["captured"]))
     if theirs["capture_count"] > 1:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from backroom.clock import business_day_bounds
 from backroom.db.engine import make_engine
-from backroom.errors import BackroomError
+from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import Settings
 from backroom_stack import demo_report, store_world
 from backroom_stack.airflow_api import AirflowApi, Run
@@ -39,9 +39,13 @@ EAST, WEST = "America/New_York", "America/Los_Angeles"
 def run_demo(config: Settings, console: Console, *, trips: int) -> int:
     """Runs the whole day in a home of its own (`demo` in the home), which each run starts afresh."""
     began = time.monotonic()
+    if config.database_url is not None:
+        raise ConfigurationError("the demo brings its own database and starts it afresh: unset BACKROOM_DATABASE_URL")
     config = config.model_copy(update={"home": config.home / "demo"})
     day = store_world.last_closed_day(datetime.now(UTC))
-    with Supervisor(config, SERVICES, lambda line: console.print(f"  {line}"), schedules=False, fresh=True) as stack:
+    with Supervisor(
+        config, SERVICES, lambda line: console.print(f"  {line}"), schedules=False, fresh=True, patience_seconds=1
+    ) as stack:
         console.print(f"One day of two stores, {day}: {trips} shopping trips from real baskets.", style="bold")
         making = store_world.make_world(config.home / "world", day, trips)
         stack.start()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, Engine, text
 
+from backroom.ledger.verification import verify
 from backroom_stack.airflow_api import AirflowApi
 from backroom_stack.books_check import Verdict
 from backroom_stack.part import PartFailed
@@ -30,6 +31,7 @@ def show(
         console.print(_table(connection, day, verdict))
         wrong = list(verdict.differences)
         wrong += _feeds(connection, summary)
+        wrong += _ledger(connection, verdict, summary)
     html, xlsx = _report(home, day)
     wrong += [f"forbidden call at the sandbox: {call}" for call in summary["forbidden"]]
     _runs(console, airflow)
@@ -73,6 +75,19 @@ def _feeds(connection: Connection, summary: dict) -> list[str]:
     return wrong
 
 
+def _ledger(connection: Connection, verdict: Verdict, summary: dict) -> list[str]:
+    """The ledger is in balance, says what charges and debts say, and what was cleared is what the sandbox captured."""
+    wrong = [str(found) for found in verify(connection)]
+    cleared = connection.execute(
+        text("select coalesce(sum(amount), 0) from ledger_posting where account = 'card_clearing'")
+    ).scalar_one()
+    if cleared != verdict.captured:
+        wrong.append(f"ledger: {cleared} cleared, the sandbox captured {verdict.captured}")
+    if not verdict.trips or verdict.trips != summary["trips"]["left"]:
+        wrong.append(f"trips: {verdict.trips} compared, the sandbox handed over {summary['trips']['left']}")
+    return wrong
+
+
 def _report(home: Path, day: date) -> tuple[Path, Path]:
     """The company's page and workbook of that day. Raises PartFailed where they were not written."""
     html, xlsx = (home / "reports" / day.isoformat() / f"company.{kind}" for kind in ("html", "xlsx"))
@@ -112,7 +127,10 @@ ROWS = (
         "select store_id, count(*) as value from charge where state not in ('CAPTURED','CANCELLED','IN_DEBT')"
         " group by 1",
     ),
-    ("intra-day files taken in", "select store_id, count(*) as value from feed_file group by 1"),
+    (
+        "intra-day files taken in",
+        "select store_id, count(*) as value from feed_file where state in ('INGESTED', 'SAME_CONTENT') group by 1",
+    ),
     ("  rows in them", "select store_id, sum(rows_read) as value from feed_file group by 1"),
     ("order lines", "select store_id, count(*) as value from amazon_order_line where not dropped group by 1"),
     (

@@ -13,9 +13,18 @@ from backroom.settings import CHECKOUT, Settings
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
-PATIENCE_SECONDS = 1
-# each part gets its own BACKROOM_…; and every task of Airflow's is a process, which must not compile all it imports
-LEFT_OUT = ("BACKROOM_", "PYTHONDONTWRITEBYTECODE")
+# Not handed on: secrets, which each part gets on its own; and what would make every task of Airflow's, a process each,
+# compile all that it imports.
+LEFT_OUT = {
+    "BACKROOM_DATABASE_URL",
+    "BACKROOM_CONNECTOR_ACCESS_KEY_ID",
+    "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY",
+    "BACKROOM_CONNECTOR_GATEWAY_SECRET",
+    "BACKROOM_AMAZON_ACCESS_KEY_ID",
+    "BACKROOM_AMAZON_SECRET_ACCESS_KEY",
+    "BACKROOM_AMAZON_SESSION_TOKEN",
+    "PYTHONDONTWRITEBYTECODE",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,8 @@ class Environment:
     secrets: dict[str, str]
     owner_url: URL
     airflow_url: URL
+    patience_seconds: float | None = None
+    """How long our client waits for Amazon; None: as configured."""
 
     def role_url(self, role: str) -> str:
         """The database's URL for one of Backroom's roles: connector, pipeline, …"""
@@ -35,7 +46,7 @@ class Environment:
     def common(self) -> dict[str, str]:
         """For every part: where things are, nothing secret but the stand-in's dummy keys."""
         config = self.config
-        variables = {key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)}
+        variables = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         return variables | {
             "BACKROOM_HOME": str(config.home),
             "BACKROOM_ENV": config.env,
@@ -58,10 +69,11 @@ class Environment:
 
     def sandbox(self) -> dict[str, str]:
         """The sandbox knows both key pairs: it signs as Amazon, and checks what the retailer signed."""
+        # an answer that never comes is kept back a little longer than our client waits
+        hang = (self.patience_seconds or self.config.amazon_timeout_seconds) + 1
         return self.common() | {
             "JWO_SANDBOX_STATE": str(self.config.home / "sandbox"),
-            # an answer that never comes is kept back a little longer than our client waits
-            "JWO_SANDBOX_HANG_SECONDS": str(PATIENCE_SECONDS + 1),
+            "JWO_SANDBOX_HANG_SECONDS": str(hang),
             "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
             "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
             "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
@@ -70,11 +82,17 @@ class Environment:
 
     def connector(self) -> dict[str, str]:
         """The connector: its own role, the caller's key."""
-        return self.common() | {
-            "BACKROOM_DATABASE_URL": self.role_url("connector"),
-            "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
-            "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
-        }
+        gateway = self.config.connector_gateway_secret
+        secret = {"BACKROOM_CONNECTOR_GATEWAY_SECRET": gateway.get_secret_value()} if gateway else {}
+        return (
+            self.common()
+            | secret
+            | {
+                "BACKROOM_DATABASE_URL": self.role_url("connector"),
+                "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
+                "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
+            }
+        )
 
     def pipeline(self) -> dict[str, str]:
         """The DAGs and the command line's business commands."""
@@ -84,7 +102,9 @@ class Environment:
             "BACKROOM_AMAZON_CATALOG_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
             "BACKROOM_AMAZON_ACCESS_KEY_ID": AMAZON_KEY_ID,
             "BACKROOM_AMAZON_SECRET_ACCESS_KEY": self.secrets["amazon_secret_access_key"],
-            "BACKROOM_AMAZON_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+            "BACKROOM_AMAZON_TIMEOUT_SECONDS": str(self.patience_seconds or self.config.amazon_timeout_seconds),
+            # the DAGs of another authentication mode than the connector's need not know its secret
+            "BACKROOM_CONNECTOR_AUTH": "sigv4",
             "BACKROOM_CATALOG_POLL_SECONDS": "1",
         }
 

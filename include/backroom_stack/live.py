@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import datetime
 
+import httpx
 from rich.console import Console
 
 from backroom_stack.part import PartFailed
 from backroom_stack.supervisor import Supervisor
+
+
+def run_clock(sandbox_url: str, now: datetime) -> None:
+    """Brings the sandbox's clock to the present and lets it run: captures mature, windows close, files come."""
+    answer = httpx.post(f"{sandbox_url}/sandbox/clock", json={"now": now.isoformat(), "running": True}, timeout=300)
+    if answer.is_error:
+        raise PartFailed(f"the sandbox's clock can't be started: {answer.text}")
 
 
 def synchronise_catalog(supervisor: Supervisor, console: Console) -> None:

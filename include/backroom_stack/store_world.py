@@ -66,19 +66,26 @@ def load_amazon_side(sandbox_url: str, world: Path, faults: str) -> None:
 
 
 def prepare_for_use(supervisor: Supervisor, console: Console) -> None:
-    """After `make up`: the demo's stores, prices and catalog are there, on both sides, if their parts run."""
+    """After `make up`: the demo's stores, prices and catalog are there, on both sides, if their parts run.
+
+    The sandbox keeps its books over a restart; its clock runs with the wall clock.
+    """
     if not {"sandbox", "db"} <= set(supervisor.services):
         return
-    from backroom_stack.live import synchronise_catalog
+    from backroom_stack.live import run_clock, synchronise_catalog
 
     world = supervisor.config.home / "world"
+    today = datetime.now(UTC).astimezone(WESTMOST).date()
     if not (world / "world.json").exists():
         with console.status("making the demo's stores from real baskets"):
-            finish_world(make_world(world, last_closed_day(datetime.now(UTC)), 200))
+            finish_world(make_world(world, today, 200))
     engine = make_engine(supervisor.environment.role_url("pipeline"))
     load_retailer_side(engine, world)
-    load_amazon_side(f"http://127.0.0.1:{supervisor.config.sandbox_port}", world, "none")
+    engine.dispose()
+    sandbox = f"http://127.0.0.1:{supervisor.config.sandbox_port}"
+    if not httpx.get(f"{sandbox}/sandbox/progress", timeout=30).json()["trips_total"]:
+        load_amazon_side(sandbox, world, "none")
+    run_clock(sandbox, datetime.now(UTC))
     console.print("  the demo's stores, shoppers and prices are loaded")
     if "aws" in supervisor.services:
         synchronise_catalog(supervisor, console)
-    engine.dispose()

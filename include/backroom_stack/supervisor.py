@@ -41,9 +41,19 @@ class Supervisor:
     """The parts of one installation. Use as a context manager: leaving it ends what was started."""
 
     def __init__(
-        self, config: Settings, services: tuple[str, ...], tell: Tell, *, schedules: bool, fresh: bool = False
+        self,
+        config: Settings,
+        services: tuple[str, ...],
+        tell: Tell,
+        *,
+        schedules: bool,
+        fresh: bool = False,
+        patience_seconds: float | None = None,
     ) -> None:
-        """`tell` is called with one line whenever a part is ready. `fresh` removes what an earlier run left."""
+        """`tell` is called with one line whenever a part is ready. `fresh` removes what an earlier run left.
+
+        `patience_seconds`: how long our client waits for Amazon's answers; None: as configured.
+        """
         unknown = [name for name in services if name not in SERVICES]
         if unknown:
             raise ConfigurationError(f"SERVICES names {', '.join(unknown)}; there are {' '.join(SERVICES)}")
@@ -52,6 +62,8 @@ class Supervisor:
         self.tell = tell
         self.schedules = schedules
         self.fresh = fresh
+        self.patience_seconds = patience_seconds
+        self.server: EmbeddedPostgres | None = None
         self.logs = config.home / "logs"
         self.parts: list[Part] = []
         self._exit = ExitStack()
@@ -89,6 +101,8 @@ class Supervisor:
     def watch(self) -> None:
         """Returns never, but raises PartFailed when a part ends."""
         while True:
+            if self.server is not None and not self.server.alive():
+                raise PartFailed(f"PostgreSQL ended; its log is {self.server.folder / 'postgres.log'}")
             for part in self.parts:
                 if not part.alive():
                     raise PartFailed(f"{part.name} ended: {part.last_words()} (whole log: {part.log})")
@@ -112,6 +126,7 @@ class Supervisor:
             server = EmbeddedPostgres(self.config.home / "postgres", self.config.db_port)
             server.start()
             undo.callback(server.stop)
+            self.server = server
             admin = server.url("postgres")
             owner = server.url("backroom")
         else:
@@ -121,7 +136,9 @@ class Supervisor:
             check_reachable(engine)
             engine.dispose()
         airflow = owner.set(
-            database=f"{owner.database}_airflow", username="airflow", password=secrets["airflow_database_password"]
+            database=f"{owner.database}_airflow",
+            username="backroom_airflow",
+            password=secrets["airflow_database_password"],
         )
         _create_databases(admin, owner, airflow)
         engine = create_engine(owner)
@@ -134,7 +151,7 @@ class Supervisor:
             write_private(left, owner.set(drivername="postgresql").render_as_string(hide_password=False))
             undo.callback(left.unlink, missing_ok=True)
         self.tell(f"PostgreSQL is ready, schema at revision {revision}")
-        return Environment(self.config, secrets, owner, airflow)
+        return Environment(self.config, secrets, owner, airflow, self.patience_seconds)
 
     def _amazon(self) -> None:
         python = sys.executable
@@ -219,8 +236,12 @@ def _remove_state(home: Path) -> None:
 
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "supervisor.lock").open("w") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "supervisor.lock").open("w")
+    except OSError as error:
+        raise ConfigurationError(f"BACKROOM_HOME: {home} can't be written to: {error.strerror}") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -247,6 +268,8 @@ def _create_databases(admin: URL, backroom: URL, airflow: URL) -> None:
             there = connection.execute(text("select 1 from pg_database where datname = :n"), {"n": url.database})
             if there.first() is None:
                 connection.exec_driver_sql(f"create database {quote(str(url.database))}")
-        connection.exec_driver_sql(f"alter database {quote(str(airflow.database))} owner to airflow")
+        connection.exec_driver_sql(
+            f"alter database {quote(str(airflow.database))} owner to {quote(str(airflow.username))}"
+        )
         connection.exec_driver_sql(f"revoke connect on database {quote(str(backroom.database))} from public")
     engine.dispose()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
-from backroom.purchases.bad_carts import apply_decisions
+from backroom.purchases.bad_carts import apply_decisions, warn_of_waiting
 from backroom.purchases.commands import app
 from backroom.reviews.cases import decide
+from backroom_airflow.charge_lifecycle_tasks import gather
 from tests.connector_app.conftest import NOW, Amazon, cart_body, line
 
 LATER = NOW + timedelta(hours=2)
@@ -76,3 +78,30 @@ def test_the_command_says_what_it_did(amazon: Amazon, retailer: Engine) -> None:
     bad_cart(amazon, "NOBODY")
     done = CliRunner().invoke(app, ["settle-carts", "--now", "2026-03-22T20:00:00Z"])
     assert (done.output, done.exit_code) == ("0 priced, 0 waived, 0 still bad\n", 0)
+
+
+def test_a_case_is_due_when_the_preauthorization_ends_and_an_alert_comes_before(
+    amazon: Amazon, retailer: Engine
+) -> None:
+    trip_id = bad_cart(amazon, "LATE")
+    started = NOW.replace(minute=0)
+    with retailer.begin() as connection:
+        due_at = connection.execute(
+            text("select due_at from review_case where subject = :trip"), {"trip": trip_id}
+        ).scalar_one()
+        assert due_at == started + timedelta(hours=46)
+        assert warn_of_waiting(connection, now=started + timedelta(hours=39)) == 0
+        assert warn_of_waiting(connection, now=started + timedelta(hours=41)) >= 1
+        alerts = connection.execute(text("select title from alert where deduplication_key like 'bad-carts%'"))
+        assert "wait for a decision" in alerts.scalar_one()
+
+
+def test_the_charge_pipeline_acts_on_what_was_decided(amazon: Amazon, retailer: Engine) -> None:
+    trip_id = bad_cart(amazon, "GIVEN")
+    with retailer.begin() as connection:
+        case_id = connection.execute(
+            text("select case_id from review_case where subject = :trip"), {"trip": trip_id}
+        ).scalar_one()
+        decide(connection, case_id, "charge_nothing", by="kim", reason="a gift", now=LATER)
+    assert gather(dag_run=SimpleNamespace(logical_date=LATER)) == ["STORE-001"]
+    assert tuple(found(retailer, trip_id)) == ("SETTLED_OTHERWISE", 0, 0)

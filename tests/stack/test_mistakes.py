@@ -86,3 +86,21 @@ def test_a_wrong_setting_is_named(tmp_path: Path, variable: str, value: str) -> 
 def test_unauthenticated_mode_is_refused_in_production(tmp_path: Path) -> None:
     done = run(["backroom.cli", "db", "status"], tmp_path, BACKROOM_ENV="production", BACKROOM_CONNECTOR_AUTH="off")
     assert_one_line(done, "BACKROOM_CONNECTOR_AUTH=off", "gateway")
+
+
+def test_the_demo_refuses_a_database_that_is_somebodys(tmp_path: Path) -> None:
+    done = run(["backroom_stack", "demo"], tmp_path, BACKROOM_DATABASE_URL="postgresql://127.0.0.1/books")
+    assert_one_line(done, "unset BACKROOM_DATABASE_URL")
+
+
+def test_too_few_trips_are_refused_without_a_traceback(tmp_path: Path) -> None:
+    done = run(["backroom_stack", "demo", "--trips", "5"], tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "--trips" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert_one_line(run(["backroom_stack", "up", "db"], file / "home"), "BACKROOM_HOME")

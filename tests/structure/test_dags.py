@@ -35,7 +35,7 @@ def test_a_dag_has_owner_tags_retries_pools_and_its_page(dag_bag: DagBag, dag_id
     page = (dag.doc_md or "").lower()
     assert "rerun" in page, "says what a rerun does"
     assert "fail" in page, "says what to do when it fails"
-    assert "interval" in page or '"now"' in page or "now" in page, "says whether it works on now or an interval"
+    assert re.search(r'its time.{0,4} is "now"|interval', page), "says whether it works on now or an interval"
     for task in dag.tasks:
         assert task.owner not in ("", "airflow"), task.task_id
         assert task.retries >= 1, task.task_id

@@ -47,6 +47,7 @@ def make_engine(url: URL | str, *, pool_size: int = 8, application: str = "backr
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text may end in a log
         connect_args={
             "connect_timeout": 5,
             "application_name": application,

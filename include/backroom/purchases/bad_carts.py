@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Connection, Row, bindparam, text, update
 
+from backroom.alerts import raise_alert
 from backroom.charges.opening import open_charge
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart
@@ -14,6 +15,7 @@ from backroom.purchases.cart_cases import ask_about_bad_cart
 from backroom.purchases.price_lookup import products_of, promotions_for
 from backroom.purchases.pricing import CartItem, PricedCart, Product, price_cart
 from backroom.purchases.tables import purchase, purchase_line
+from backroom.settings import settings
 
 # The newest decision of each cart that still has no price. A cart that stays so is asked about anew.
 _DECIDED = text("""
@@ -24,6 +26,11 @@ _DECIDED = text("""
     ) as latest
     where purchase.state = 'BAD_CART' and latest.decision in ('price_again', 'charge_nothing')
     order by purchase.shopping_trip_id for update of purchase skip locked
+""")
+
+_WAITING = text("""
+    select store_id, count(*) as carts from purchase
+    where state = 'BAD_CART' and trip_started_at <= :started_by group by store_id order by store_id
 """)
 
 
@@ -37,6 +44,28 @@ def apply_decisions(connection: Connection, *, now: datetime) -> dict[str, int]:
     for row in connection.execute(_DECIDED).all():
         done[_waive(connection, row, now) if row.decision == "charge_nothing" else _price(connection, row, now)] += 1
     return done
+
+
+def warn_of_waiting(connection: Connection, *, now: datetime) -> int:
+    """Alerts once a day and store about carts whose case is still open shortly before their pre-authorization ends.
+
+    Shortly is `charge_margin_hours`. Returns how many carts there are.
+    """
+    config = settings()
+    ends_soon = now + timedelta(hours=config.charge_margin_hours - config.token_life_hours)
+    carts = 0
+    for row in connection.execute(_WAITING, {"started_by": ends_soon}):
+        carts += row.carts
+        raise_alert(
+            connection,
+            key=f"bad-carts-before-expiry:{row.store_id}:{now.date()}",
+            severity="critical",
+            title=f"{row.store_id}: {row.carts} carts wait for a decision and their pre-authorization ends soon",
+            what_to_do="decide them: `backroom review list`; what is not decided in time is a lost sale",
+            now=now,
+            store_id=row.store_id,
+        )
+    return carts
 
 
 def _price(connection: Connection, row: Row, now: datetime) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from backroom.purchases.cart import Cart
 from backroom.purchases.pricing import Problem
 from backroom.reviews.cases import open_case
+from backroom.settings import settings
 
 
 def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Problem]) -> None:
@@ -28,6 +30,7 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
             ("charge_nothing", "nothing is charged; the pre-authorization is cancelled"),
         ],
         now=cart.ended_at,
+        due_at=cart.started_at + timedelta(hours=settings().token_life_hours),
         when_overdue="the pre-authorization ends and the sale is lost",
     )
 
