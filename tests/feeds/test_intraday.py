@@ -142,7 +142,14 @@ def test_within_one_file_the_last_line_wins(clean: Engine, aws: Aws, amazon: Ama
     assert ask(clean, "select price from amazon_order_line") == [(Decimal("7.0000"),)]
 
 
+def test_a_quantity_keeps_all_eight_places_of_a_cart(clean: Engine, aws: Aws, amazon: Amazon) -> None:
+    amazon.write(as_csv(order("o-1", ("5.00", "0.40"), quantityValue="0.12345678")))
+    take_in(clean, aws)
+    assert ask(clean, "select quantity from amazon_order_line") == [(Decimal("0.12345678"),)]
+
+
 BROKEN = [
+    ("quantityValue", "0.123456789", "at most eight decimal places"),
     ("orderId", "", "is empty"),
     ("shoppingTripId", "a b", "may hold letters"),
     ("storeId", "STORE-999", "is not a store of ours"),

@@ -16,7 +16,7 @@ metadata = MetaData(
 )
 
 Amount = Numeric(14, 4, asdecimal=True)  # money: exact, room for every currency's places
-Quantity = Numeric(14, 4, asdecimal=True)
+Quantity = Numeric(18, 8, asdecimal=True)  # as fine as a cart's
 Rate = Numeric(9, 6, asdecimal=True)  # 0.082500 is 8.25 %
 Instant = DateTime(timezone=True)
 Identifier = String(255)

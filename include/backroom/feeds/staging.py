@@ -16,6 +16,7 @@ from backroom.feeds.layout import WrongHeader, columns, positions
 
 _INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$"
 _AMOUNT = r"^\d{1,10}(\.\d{1,4})?$"
+_QUANTITY = r"^\d{1,10}(\.\d{1,8})?$"  # as many places as a cart may have
 _INSTANTS = ("trip_started_at", "trip_ended_at", "updated_at")
 _AMOUNTS = (
     "order_total",
@@ -26,7 +27,6 @@ _AMOUNTS = (
     "price",
     "promotion",
     "tax",
-    "quantity",
 )
 _SHORT_TEXTS = ("card_brand", "reconciliation_id", "unit")
 
@@ -56,10 +56,11 @@ def _rules() -> list[tuple[str, str, str]]:
     for name in _INSTANTS:
         invalid = f"r.{name} !~ '{_INSTANT}' or not pg_input_is_valid(r.{name}, 'timestamptz')"
         rules.append((name, invalid.replace(":", "\\:"), "is not an instant with its time zone"))
-    for name in _AMOUNTS:
+    numbers = [(name, _AMOUNT, "four") for name in _AMOUNTS] + [("quantity", _QUANTITY, "eight")]
+    for name, pattern, places in numbers:
         rules += [
             (name, f"r.{name} like '-%' and pg_input_is_valid(r.{name}, 'numeric')", "is negative"),
-            (name, f"r.{name} !~ '{_AMOUNT}'", "is not a number of at most four decimal places"),
+            (name, f"r.{name} !~ '{pattern}'", f"is not a number of at most {places} decimal places"),
         ]
     rules += [(name, f"length(r.{name}) > 255", "is longer than 255 characters") for name in _SHORT_TEXTS]
     return rules

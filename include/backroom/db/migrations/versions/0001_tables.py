@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.String(length=255), nullable=False),
         sa.Column("line_number", sa.Integer(), nullable=False),
         sa.Column("item_sku", sa.String(length=255), nullable=False),
-        sa.Column("quantity", sa.Numeric(precision=14, scale=4), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=18, scale=8), nullable=False),
         sa.Column("unit", sa.Text(), nullable=False),
         sa.Column("list_price", sa.Numeric(precision=14, scale=4), nullable=False, comment="per unit"),
         sa.Column(
