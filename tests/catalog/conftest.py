@@ -67,7 +67,7 @@ def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def clean(database: Engine) -> Engine:
-    """The module's database with two stores and no catalog."""
+    """The module's database with an active store, an inactive one and no catalog."""
     with database.begin() as connection:
         connection.execute(
             text("truncate catalog_run, catalog_item, catalog_barcode, catalog_accepted, alert, store cascade")
@@ -76,9 +76,9 @@ def clean(database: Engine) -> Engine:
             connection.execute(
                 text(
                     "insert into store (store_id, name, merchant, time_zone, currency, tax_jurisdiction, risk_strategy,"
-                    " preauthorization_amount, feeds) values (:store, 'A shop', 'acme', 'America/New_York', 'USD',"
-                    " 'NY', 'NONE', 75, '{FILES}')"
+                    " preauthorization_amount, feeds, active) values (:store, 'A shop', 'acme', 'America/New_York',"
+                    " 'USD', 'NY', 'NONE', 75, '{FILES}', :active)"
                 ),
-                {"store": store},
+                {"store": store, "active": store == "STORE-001"},
             )
     return database

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from backroom.catalog import sync
 from backroom.catalog.source import read_rows, source_files
@@ -44,6 +44,16 @@ def test_a_bad_folder_or_file_is_one_line_and_changes_nothing(
         start(clean, folder)
     assert "\n" not in str(raised.value)
     assert str(folder) in str(raised.value)
+    assert ask(clean, "select state from catalog_run") == [("FAILED",)]
+    assert ask(clean, "select count(*) from catalog_item") == [(0,)]
+
+
+def test_an_active_store_without_a_file_stops_the_run_by_name(clean: Engine, tmp_path: Path) -> None:
+    with clean.begin() as connection:
+        connection.execute(text("update store set active = true"))
+    write_csv(tmp_path, [item(1)])
+    with pytest.raises(SourceFileError, match="has no file of STORE-002"):
+        start(clean, tmp_path)
     assert ask(clean, "select state from catalog_run") == [("FAILED",)]
     assert ask(clean, "select count(*) from catalog_item") == [(0,)]
 

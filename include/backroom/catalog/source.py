@@ -54,6 +54,12 @@ def source_files(folder: Path) -> list[Path]:
     return found
 
 
+def check_stores(folder: Path, files: list[Path], stores: list[str]) -> None:
+    """Raises SourceFileError that names each of `stores` without a file."""
+    if missing := sorted(set(stores) - {path.stem for path in files}):
+        raise SourceFileError(f"catalog folder {folder} has no file of {', '.join(missing)}; export one file per store")
+
+
 def read_rows(path: Path) -> Iterator[SourceRow]:
     """Every row of one file, in its order, streaming. Raises SourceFileError, at any row, where it can't go on."""
     return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)

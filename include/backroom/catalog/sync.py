@@ -18,7 +18,7 @@ from backroom.amazon.outcomes import CallFailed, Outcome
 from backroom.catalog import difference, reports, snapshot
 from backroom.catalog.reports import Summary
 from backroom.catalog.sending import Batch, send
-from backroom.catalog.source import source_files
+from backroom.catalog.source import check_stores, source_files
 from backroom.errors import BackroomError
 from backroom.settings import settings
 from backroom.stores.registry import all_stores
@@ -49,8 +49,11 @@ def start_run(engine: Engine, *, folder: Path, business_date: date, now: datetim
     try:
         with engine.begin() as connection:
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            currencies = {store.store_id: store.currency for store in all_stores(connection)}
-            read = snapshot.take(connection, run_id=run_id, files=source_files(folder), currencies=currencies)
+            stores = all_stores(connection)
+            files = source_files(folder)
+            check_stores(folder, files, [store.store_id for store in stores if store.active])
+            currencies = {store.store_id: store.currency for store in stores}
+            read = snapshot.take(connection, run_id=run_id, files=files, currencies=currencies)
             found = difference.count(connection)
             _record(connection, run_id, read, found)
             if read.rejected:
