@@ -27,8 +27,9 @@ releasing run announces it again, which makes one more revision of its reconcili
 
 **When it fails.** `collect`, `ingest`: S3, SQS or the database does not answer; the next run catches up. A file that
 is broken fails alone: `backroom feeds files --state FAILED`, `backroom feeds quarantine list`. `check_arrivals`:
-`backroom quality results` names the rows; the day is not released before it is cleared. Missing windows: `backroom
-feeds gaps`.
+`backroom quality results` names the rows. This run releases no day; the next run looks at its own files alone and may
+release it, so look at once, and run `backroom reconcile day` again after mending. Missing windows:
+`backroom feeds gaps`.
 """
 
 with DAG(
