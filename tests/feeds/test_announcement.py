@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from backroom.feeds import events
 from backroom.feeds.announcement import Malformed, parse, parse_key
 
 
@@ -52,11 +55,60 @@ def test_other_events_and_services_own_messages_announce_nothing() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "no", "[]", "{}", '{"Type": "Notification", "Message": "no"}', message().replace("eventTime", "time")],
+    [
+        "",
+        "no",
+        "[]",
+        "{}",
+        '{"Type": "Notification", "Message": "no"}',
+        message().replace("eventTime", "time"),
+        '{"Records": ["x"]}',
+        "[" * 100_000,
+        message(key=5),
+        message(key="a%00b"),
+        message(key="k" * 1025),
+        message(versionId="\ud800"),
+        message().replace("2026-03-01T15:20:00.000Z", "0001-01-01T00:00:00+14:00"),
+    ],
 )
 def test_what_is_no_announcement_is_malformed(body: str) -> None:
     with pytest.raises(Malformed):
         parse(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+RECORD = st.fixed_dictionaries(
+    {"eventName": st.just("ObjectCreated:Put"), "eventTime": st.just("2026-03-01T15:20:00Z") | JSON},
+    optional={
+        "s3": JSON
+        | st.fixed_dictionaries(
+            {"bucket": JSON | st.fixed_dictionaries({"name": JSON})},
+            optional={"object": JSON | st.fixed_dictionaries({"key": JSON, "sequencer": JSON, "eTag": JSON})},
+        )
+    },
+)
+ENVELOPE = st.fixed_dictionaries({"id": JSON, "detail-type": JSON, "time": JSON, "detail": JSON})
+
+
+@given(JSON | st.fixed_dictionaries({"Records": st.lists(RECORD | JSON, max_size=2)}))
+def test_any_json_is_an_announcement_or_malformed(value: Any) -> None:
+    try:
+        found = parse(json.dumps(value))
+    except Malformed:
+        return
+    assert all("\0" not in one.bucket + one.key + one.version for one in found)
+
+
+@given(JSON | ENVELOPE)
+def test_any_json_is_an_event_or_malformed(value: Any) -> None:
+    try:
+        assert events.parse(json.dumps(value)).event_id
+    except events.Malformed:
+        return
 
 
 def test_a_key_names_the_store_and_the_end_of_its_window() -> None:

@@ -81,6 +81,7 @@ def test_amounts_are_kept_to_the_letter(clean: Engine, aws: Aws, amazon: Amazon)
         event().replace("e-1", ""),
         event().replace("trip-1", "\\u0000"),
         event().replace("10:00", "25:00"),
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_event_goes_to_the_dead_letters_with_an_alert(

@@ -74,7 +74,7 @@ def parse_key(key: str) -> KeyName | None:
 def _object(text: Any, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise Malformed(f"{what} is not JSON") from error
     if not isinstance(value, dict):
         raise Malformed(f"{what} is not a JSON object")
@@ -82,6 +82,8 @@ def _object(text: Any, what: str) -> dict[str, Any]:
 
 
 def _is_creation(record: Any) -> bool:
+    if not isinstance(record, dict):
+        raise Malformed("a record is not a JSON object")
     return str(record.get("eventName", "")).removeprefix("s3:").startswith("ObjectCreated:")
 
 
@@ -90,18 +92,29 @@ def _record(record: dict[str, Any]) -> Announcement:
         s3 = record["s3"]
         entry = s3["object"]
         announced_at = parse_instant(record["eventTime"])
-        etag = str(entry.get("eTag", "")).strip('"')
-        version_id = entry.get("versionId") or None
-        sequencer = str(entry.get("sequencer") or "")
+        etag = _text(entry.get("eTag") or "", "eTag").strip('"')
+        version_id = _text(entry.get("versionId") or "", "versionId") or None
+        sequencer = _text(entry.get("sequencer") or "", "sequencer")
         return Announcement(
-            bucket=str(s3["bucket"]["name"]),
-            key=unquote_plus(entry["key"]),
-            version=str(version_id or sequencer or f"{etag} {announced_at.isoformat()}"),
+            bucket=_text(s3["bucket"]["name"], "bucket name"),
+            key=_text(unquote_plus(_text(entry["key"], "key")), "key"),
+            version=version_id or sequencer or f"{etag} {announced_at.isoformat()}",
             version_id=version_id,
             # S3: pad the shorter one with zeros on the right, then compare as text
             sequencer=sequencer.upper().ljust(32, "0") if sequencer else "",
             etag=etag,
             announced_at=announced_at,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except Malformed:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed(f"a record lacks {error}") from error
+
+
+def _text(value: Any, what: str) -> str:
+    """Text that PostgreSQL can keep and index: no NUL, no half of a surrogate pair, as long as S3's longest key."""
+    if not isinstance(value, str) or "\0" in value or len(value.encode(errors="replace")) > 1024:
+        raise Malformed(f"a record's {what} is not text of at most 1,024 bytes without NUL")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise Malformed(f"a record's {what} is not Unicode text")
+    return value

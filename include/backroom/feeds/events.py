@@ -59,7 +59,7 @@ def drain(engine: Engine, aws: Aws, *, now: datetime, max_messages: int = 100_00
     for messages in queues.receive(aws.sqs, url, max_messages=max_messages):
         done = []
         with engine.begin() as connection:
-            unstorable = _unstorable(connection, [message["Body"] for message in messages])
+            unstorable = _unstorable(connection, [message["Body"] for message in messages if _is_json(message["Body"])])
             for message in messages:
                 try:
                     if message["Body"] in unstorable:
@@ -88,7 +88,7 @@ def parse(body: str) -> Event:
         detail = envelope.get("detail")
         event_id, kind = envelope["id"], envelope["detail-type"]
         happened_at = parse_instant(envelope["time"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Malformed(f"it is not an event envelope: {error}") from error
     if not isinstance(event_id, str) or not isinstance(kind, str) or not 0 < len(event_id) <= 255:
         raise Malformed("its id or detail-type is not text of 1 to 255 characters")
@@ -100,6 +100,14 @@ def parse(body: str) -> Event:
         trip is not None and (kind == "CART" or (kind == "PAYMENT" and subtype in SUBTYPES))
     )
     return Event(event_id, kind, subtype, trip, _text(fields, "storeId"), happened_at, understood, body)
+
+
+def _is_json(body: str) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):  # PostgreSQL raises where a body is nested too deeply, so it is not asked
+        return False
+    return True
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:
