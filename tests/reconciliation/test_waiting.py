@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from tests.reconciliation.conftest import ENDED, Books, Item
 
@@ -27,6 +28,21 @@ def test_a_missing_order_is_late_when_the_files_are_all_in_or_at_the_cut_off(
     trip = books.trip(order=None)
     books.reconcile(complete=complete, now=now)
     assert books.outcome(trip)[0] == outcome
+
+
+def test_a_store_without_files_is_judged_without_orders(books: Books) -> None:
+    books.connection.execute(
+        text("update store set feeds = '{EVENTS}' where store_id = :store"), {"store": books.store_id}
+    )
+    trip = books.trip(order=None)
+    bent = books.trip(order=None)
+    books.change("charge", bent, captured=Decimal(1))
+    books.reconcile()
+    outcome, note = books.outcome(trip)
+    assert outcome == "MATCHED"
+    assert "no files" in note
+    assert {kind for of, _, kind in books.breaks() if of == bent} == {"UNDER_CAPTURED", "LEDGER"}
+    assert {of for of, _, _ in books.breaks()} == {bent}
 
 
 def test_a_missing_purchase_and_an_incomplete_order_wait_as_long(books: Books) -> None:

@@ -214,9 +214,12 @@ def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
         ("Sold by card = captured + begun + debt + parked + waiting", "purchases", sales["by_card"], "charges", parts),
         ("Sales by category = net sales", "categories", _sum(found["categories"], "net"), "purchases", sales["net"]),
         ("Tax by jurisdiction = tax", "lines", _sum(found["tax"], "tax"), "purchases", sales["tax"]),
-        ("Totals of carts paid by card", "purchases", sales["by_card"], "Amazon's orders", amazon["total_by_card"]),
-        ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
     ]
+    if found["files"] is not None:  # orders come from files alone
+        checks += [
+            ("Totals of carts paid by card", "purchases", sales["by_card"], "Amazon's orders", amazon["total_by_card"]),
+            ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
+        ]
     if in_the_books:
         checks += [
             ("Sales at shelf price", "purchases", sales["list"], "ledger", _balance(found, "sales", -1)),

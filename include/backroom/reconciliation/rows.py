@@ -56,7 +56,7 @@ heard as (
 asked as (
     select distinct subject from review_case where decision is null and kind in ('BAD_CART', 'NOT_CHARGEABLE')
 )
-select trip.shopping_trip_id, store.currency as store_currency, store.test,
+select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FILES' = any(store.feeds) as has_files,
        p.state as purchase_state, p.entry_method, p.currency as purchase_currency, p.list_total, p.promotion_total,
        p.tax_total, p.total, p.trip_started_at, asked.subject is not null as case_open,
        c.state as charge_state, c.currency as charge_currency, c.total as charge_total, c.captured,
@@ -178,7 +178,7 @@ def _trip(row: Any, token_life: timedelta) -> Trip:
             orders=row["orders"],
         )
     booked = None if row["test"] else _booked(row)
-    return Trip(row["shopping_trip_id"], row["store_currency"], purchase, charge, order, booked)
+    return Trip(row["shopping_trip_id"], row["store_currency"], purchase, charge, order, booked, row["has_files"])
 
 
 def _booked(row: Any) -> Booked:

@@ -77,6 +77,7 @@ class Trip:
     charge: Charge | None = None
     order: Order | None = None
     booked: Booked | None = None
+    has_files: bool = True  # without files the store has no orders to compare
 
 
 @dataclass(frozen=True, slots=True)

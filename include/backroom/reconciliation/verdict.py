@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 
 MEANING = {
-    Kind.MISSING_ORDER: "We hold a purchase; Amazon's files and events show no order, and it is late.",
+    Kind.MISSING_ORDER: "We hold a purchase; Amazon's files show no order, and it is late.",
     Kind.MISSING_PURCHASE: "Amazon shows an order; we were never handed its cart.",
     Kind.MISSING_CHARGE: "A priced purchase that nothing was opened to charge.",
     Kind.INCOMPLETE_ORDER: "The lines of Amazon's order do not add up to its total, and it is late.",
