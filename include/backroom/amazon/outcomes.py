@@ -1,11 +1,13 @@
 """What became of a call, told apart as money needs it.
 
 SUCCEEDED: Amazon said yes. REFUSED: a definite no to this attempt. NOT_SENT: we never reached them. UNKNOWN: it may
-have taken effect (read time-out, connection lost, 5xx). Statuses and texts are those of payments.md and catalog.md.
+have taken effect (read time-out, connection lost, 5xx, any status that nobody has published). Statuses and texts are
+those of payments.md and catalog.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -45,6 +47,9 @@ _BY_MESSAGE: Final = {
     "ShoppingTripExpiredException": Problem.EXPIRED,
 }
 
+# Published: 400, 403, 429. The others are HTTP's own for a request that was turned away before anything was done.
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 429})
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -80,16 +85,25 @@ class CallFailed(BackroomError):
         self.answer = answer
 
 
-def judge(status: int, body: Any, retry_after: str | None, latency_seconds: float) -> Answer:
-    """What an HTTP answer means for the attempt that it answers."""
+def judge(
+    status: int,
+    body: Any,
+    retry_after: str | None,
+    latency_seconds: float,
+    *,
+    successes: Collection[int] = (200, 201),
+) -> Answer:
+    """What an HTTP answer means for the attempt that it answers. `successes`: the service's published ones."""
     message = str(body.get("errorMsg", "")) if isinstance(body, dict) else ""
     outcome, problem, wait = Outcome.REFUSED, Problem.BAD_REQUEST, None
-    if status in (200, 201):
+    if status in successes:
         return Answer(Outcome.SUCCEEDED, None, status, body, latency_seconds=latency_seconds)
     if status >= 500:
         outcome, problem = Outcome.UNKNOWN, Problem.SERVER_ERROR
     elif status == 408:
         outcome, problem = Outcome.UNKNOWN, Problem.TIMED_OUT
+    elif status not in _REFUSALS:
+        outcome, problem = Outcome.UNKNOWN, Problem.UNINTELLIGIBLE
     elif status == 429:
         problem, wait = Problem.THROTTLED, seconds_to_wait(retry_after)
     elif status == 403:

@@ -35,7 +35,7 @@ class PaymentsClient:
     def __init__(self, config: Settings) -> None:
         """Raises ConfigurationError for a host that moves real money without the setting that allows it."""
         require_deliberate(config.amazon_payments_url, config)
-        self._transport = Transport(config.amazon_payments_url, config)
+        self._transport = Transport(config.amazon_payments_url, config, successes=(200,))
 
     def __enter__(self) -> Self:
         return self

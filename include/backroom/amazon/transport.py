@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any, Final
 
 import botocore.session
@@ -50,9 +50,13 @@ class Signature(httpx.Auth):
 class Transport:
     """POSTs JSON to one base URL and tells the outcome of each call apart."""
 
-    def __init__(self, base_url: str, config: Settings) -> None:
-        """Raises ConfigurationError where there are no credentials or the URL is not one."""
+    def __init__(self, base_url: str, config: Settings, *, successes: Collection[int] = (200, 201)) -> None:
+        """`successes`: the statuses that the service publishes for yes; no other is one.
+
+        Raises ConfigurationError where there are no credentials or the URL is not one.
+        """
         url = parsed(base_url)
+        self._successes = successes
         self._timeout = config.amazon_timeout_seconds
         self._client = httpx.Client(
             base_url=url,
@@ -86,10 +90,12 @@ class Transport:
         try:
             parsed_body = exact_json.loads(raw) if raw.strip() else None
         except ValueError as error:
-            if response.status_code in (200, 201):
+            if response.status_code in self._successes:
                 return _broken(Outcome.UNKNOWN, Problem.UNINTELLIGIBLE, error, started, response.status_code)
             parsed_body = None
-        return judge(response.status_code, parsed_body, response.headers.get("Retry-After"), latency)
+        return judge(
+            response.status_code, parsed_body, response.headers.get("Retry-After"), latency, successes=self._successes
+        )
 
     def _read(self, response: httpx.Response, started: float) -> bytes:
         raw = bytearray()
