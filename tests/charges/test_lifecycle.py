@@ -372,6 +372,95 @@ class TestWhatIsNotKnown:
         assert amazon.paths(second) == ["cancel"]
 
 
+class TestEvidenceAfterTheEnd:
+    """News that comes after a charge is final still reaches it."""
+
+    def parked(self, books: Books, trip: str) -> None:
+        for _ in range(2):
+            books.gather(NOON + hours(60))
+            books.post()
+        assert books.charge(trip)["state"] == "PARKED"
+        assert [case["kind"] for case in books.cases(trip) if case["decision"] is None] == ["EVIDENCE_DISAGREES"]
+
+    @pytest.mark.parametrize("feed", ["event", "order"])
+    def test_an_approval_after_a_decline_parks(self, books: Books, feed: str) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.event(trip, "CaptureDeclined", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        if feed == "event":
+            books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(30))
+        else:
+            books.order(trip, "SETTLED", "12.30", at=NOON + minutes(30))
+        self.parked(books, trip)
+
+    def test_an_approval_after_a_persons_no_and_the_tokens_end_parks(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=[Reply(500), refused(400, "ShoppingTripExpiredException")])
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        decided(books, trip, "not_captured", NOON + hours(4))
+        books.work(NOON + hours(4))
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + hours(5))
+        self.parked(books, trip)
+
+    def test_a_capture_of_a_trip_that_was_cancelled_parks(self, books: Books) -> None:
+        trip = books.trip("0")
+        books.work()
+        assert books.charge(trip)["state"] == "CANCELLED"
+        books.order(trip, "SETTLED", "5.00", at=NOON + minutes(20))
+        self.parked(books, trip)
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_a_second_approval_of_its_own_parks(self, books: Books, together: bool) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(20))
+        if not together:
+            books.gather(NOON + minutes(25))
+            assert books.charge(trip)["state"] == "CAPTURED"
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(30))
+        self.parked(books, trip)
+
+    def test_an_order_row_with_another_amount_parks_once_and_a_persons_word_stays(self, books: Books) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "SETTLED", "5.00", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        assert books.charge(trip)["captured"] == Decimal("5.00")
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(40))
+        self.parked(books, trip)
+        decided(books, trip, "not_captured", NOON + hours(61))
+        books.order(trip, "SETTLED", "12.30", at=NOON + hours(62))
+        books.gather(NOON + hours(63))
+        assert books.charge(trip)["state"] == "IN_DEBT"
+
+    def test_the_same_capture_told_by_both_feeds_at_any_time_changes_nothing(self, books: Books) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.event(trip, "CaptureApproved", "12.30", at=NOON + minutes(21))
+        for minute in (40, 60, 80):
+            books.order(trip, "SETTLED", "12.30", at=NOON + minutes(minute))
+            books.gather(NOON + minutes(minute + 5))
+        assert (books.charge(trip)["state"], books.cases(trip)) == ("CAPTURED", [])
+        assert books.kinds(trip).count("CAPTURE_APPROVED") == 2
+
+    @pytest.mark.parametrize("amount", ["1e30", "123456789012.00", "12.30001", '"NaN"', '"much"', "null"])
+    def test_an_amount_that_no_column_can_hold_parks_its_trip_alone(self, books: Books, amount: str) -> None:
+        odd, plain = books.trip("12.30"), books.trip("12.30")
+        books.work()
+        books.event(odd, "CaptureApproved", amount, at=NOON + minutes(20))
+        books.event(plain, "CaptureApproved", "12.30", at=NOON + minutes(20))
+        self.parked(books, odd)
+        assert books.charge(plain)["state"] == "CAPTURED"
+
+
 class TestRefusals:
     def test_an_expired_token_before_any_capture_is_a_debt(self, books: Books, amazon: ScriptedAmazon) -> None:
         amazon.script = replies(adjust=refused(400, "ShoppingTripExpiredException"))

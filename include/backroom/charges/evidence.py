@@ -32,11 +32,18 @@ _ASKED: Final = """
         order by a.number desc limit 1
     ) asked on true
 """
+_FINAL_STATES: Final = "('CAPTURED', 'IN_DEBT', 'CANCELLED')"
 _OPEN_STATES: Final = "('DUE', 'ADJUST_PENDING', 'AUTHORIZED', 'CAPTURE_INITIATED', 'UNKNOWN', 'PARKED', 'CANCEL_DUE')"
 
 _NOT_HEARD: Final = """not exists (
         select from charge_event e where e.shopping_trip_id = c.shopping_trip_id and e.source = 'ORDER_ROW'
           and e.source_id = o.order_id || '@' || o.updated_at)"""
+
+# What a row tells a charge that is final: another amount than it holds. A row comes again with every change of the
+# order; an amount that it has told before was judged before.
+_TELLS_OTHERWISE: Final = f"""c.state in {_FINAL_STATES} and o.captured <> c.captured and not exists (
+        select from charge_event e where e.shopping_trip_id = c.shopping_trip_id and e.source = 'ORDER_ROW'
+          and e.amount = o.captured and starts_with(e.source_id, o.order_id || '@'))"""
 
 _ORDER_ROWS: Final = text(
     f"""
@@ -46,7 +53,7 @@ _ORDER_ROWS: Final = text(
     from charge c
     join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
     {_ASKED}
-    where c.state in {_OPEN_STATES} and not o.incomplete
+    where (c.state in {_OPEN_STATES} or {_TELLS_OTHERWISE}) and not o.incomplete
       and {_NOT_HEARD}
       and (o.status in ('SETTLED', 'REFUNDED') and o.captured > 0
                and (asked.intended_at is null or o.updated_at > asked.intended_at)
@@ -68,19 +75,21 @@ _ORDER_ROWS: Final = text(
     """  # noqa: S608 - constants of this file only
 )
 
-# An approval matters while the charge is open; a decline always, since a final charge would be contradicted by it.
+# Both matter in every state: a charge that is final would be contradicted. An amount that no column of ours can hold
+# exactly is none, and parks.
 _EVENTS: Final = text(
     f"""
     select c.shopping_trip_id, c.currency as our_currency, f.event_id as source_id, f.happened_at,
            f.envelope -> 'detail' -> 'amount' ->> 'code' as currency,
-           case when pg_input_is_valid(f.envelope -> 'detail' -> 'amount' ->> 'amount', 'numeric')
-                then (f.envelope -> 'detail' -> 'amount' ->> 'amount')::numeric end as amount,
+           case when pg_input_is_valid(told.amount, 'numeric(14,4)') and lower(trim(told.amount)) !~ 'nan'
+                then case when scale(trim_scale(told.amount::numeric)) <= 4 then told.amount::numeric end
+                end as amount,
            asked.amount as asked, asked.intended_at, f.subtype = 'CaptureApproved' as approved, false as cancelled
     from feed_event f
     join charge c on c.shopping_trip_id = f.shopping_trip_id
+    cross join lateral (select f.envelope -> 'detail' -> 'amount' ->> 'amount' as amount) told
     {_ASKED}
-    where f.detail_type = 'PAYMENT'
-      and (f.subtype = 'CaptureApproved' and c.state in {_OPEN_STATES} or f.subtype = 'CaptureDeclined')
+    where f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
       and not exists (
           select from charge_event e
           where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = f.event_id)
@@ -102,7 +111,8 @@ def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     """Takes in people's decisions, order rows and events that tell of our captures and cancels; counts by kind.
 
     Idempotent. Evidence over more than was asked for, in another currency, or without a capture of ours, parks the
-    charge for a person; evidence over less is a partial capture, and the rest a debt.
+    charge for a person, and so does evidence against a charge that is final already; evidence over less is a partial
+    capture, and the rest a debt.
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended('gather_evidence', 0))"))
     counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))

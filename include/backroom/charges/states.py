@@ -7,7 +7,7 @@ heard) and walks the table, so that doubled, reordered and late events end in th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -126,11 +126,13 @@ _CANCELLING: Final = {
     _K.CANCEL_CONFIRMED: _S.CANCELLED,
     _K.TOKEN_EXPIRED: _S.CANCELLED,
     _K.PARKED: _S.PARKED,
+    _K.CAPTURE_APPROVED: _S.PARKED,
     _K.EVIDENCE_DISAGREES: _S.PARKED,
 }
 
 # An event that a state does not name leaves it as it is. Two rules stand beside the table:
-# - evidence against evidence, or against what we asked for, parks; only a person's word leaves that PARKED again;
+# - evidence against evidence, or against what we asked for, parks; only a person's word leaves that PARKED again
+#   (CAPTURED told again over another amount, or by a second approval of its own, is such; see `_told_otherwise`);
 # - CANCELLED while the total is owed is IN_DEBT.
 TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
     _S.DUE: _ASKING,
@@ -145,10 +147,10 @@ TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
     # no TOKEN_EXPIRED here: a refusal that follows an unknown attempt leaves it unknown
     _S.UNKNOWN_CAPTURE: {_K.CAPTURE_INITIATED: _S.CAPTURE_INITIATED, **_EVIDENCE},
     _S.CAPTURE_INITIATED: _EVIDENCE,
-    _S.CAPTURED: {_K.CAPTURE_DECLINED: _S.PARKED, _K.EVIDENCE_DISAGREES: _S.PARKED},
+    _S.CAPTURED: {_K.CAPTURE_APPROVED: _S.CAPTURED, _K.CAPTURE_DECLINED: _S.PARKED, _K.EVIDENCE_DISAGREES: _S.PARKED},
     _S.CANCEL_DUE: _CANCELLING,
     _S.UNKNOWN_CANCEL: _CANCELLING,
-    _S.CANCELLED: {_K.EVIDENCE_DISAGREES: _S.PARKED},
+    _S.CANCELLED: {_K.CAPTURE_APPROVED: _S.PARKED, _K.EVIDENCE_DISAGREES: _S.PARKED},
     _S.IN_DEBT: {_K.CAPTURE_APPROVED: _S.PARKED, _K.EVIDENCE_DISAGREES: _S.PARKED},
     _S.PARKED: {
         _K.CAPTURE_APPROVED: _S.CAPTURED,
@@ -162,7 +164,8 @@ TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
 }
 
 CONTRADICTIONS: Final = frozenset(
-    {(_S.CAPTURED, _K.CAPTURE_DECLINED), (_S.IN_DEBT, _K.CAPTURE_APPROVED)}
+    {(_S.CAPTURED, _K.CAPTURE_DECLINED)}
+    | {(state, _K.CAPTURE_APPROVED) for state in (_S.IN_DEBT, _S.CANCELLED, _S.CANCEL_DUE, _S.UNKNOWN_CANCEL)}
     | {(state, _K.EVIDENCE_DISAGREES) for state in State}
 )
 
@@ -196,6 +199,7 @@ class ChargeState:
     declines: int = 0
     unsettled_asks: int = 0  # PENDING and unknown answers in a row: the exponent of the backoff
     needs_person: bool = False
+    approval: str = field(default="", compare=False)  # the event of Amazon's that told of the capture, if one did
 
     @property
     def unknown(self) -> Operation | None:
@@ -254,12 +258,24 @@ def step(charge: ChargeState, event: Event) -> ChargeState:
     following = TRANSITIONS[charge.state].get(event.kind)
     if following is None or (charge.needs_person and event.source is not Source.PERSON):
         return charge
-    if event.source is not Source.PERSON and (charge.state, event.kind) in CONTRADICTIONS:
+    contradiction = event.source is not Source.PERSON and (charge.state, event.kind) in CONTRADICTIONS
+    if contradiction or _told_otherwise(charge, event):
         return replace(charge, state=State.PARKED, needs_person=True)
     if event.source is Source.PERSON:
         charge = replace(charge, needs_person=False)
         following = _BY_PERSON.get(event.kind, following)
     return replace(_amounts(charge, event), state=following)
+
+
+def _told_otherwise(charge: ChargeState, event: Event) -> bool:
+    """Whether news of a capture that is final speaks of another one.
+
+    The same capture is told by an event and by each order row since; two approvals with ids of their own are two.
+    """
+    if charge.state is not State.CAPTURED or event.kind is not Kind.CAPTURE_APPROVED:
+        return False
+    second = event.source is Source.EVENT and charge.approval not in ("", event.source_id)
+    return second or event.amount != charge.captured
 
 
 _BY_PERSON: Final = {Kind.CAPTURE_APPROVED: State.CAPTURED, Kind.CAPTURE_DECLINED: State.IN_DEBT}
@@ -293,6 +309,7 @@ def _amounts(charge: ChargeState, event: Event) -> ChargeState:
             charge = _owing_the_rest(charge, amount)
         case Kind.CAPTURE_APPROVED:
             charge = _owing_the_rest(replace(charge, captured=amount, capture_initiated=ZERO), amount)
+            charge = replace(charge, approval=event.source_id if event.source is Source.EVENT else charge.approval)
         case Kind.CAPTURE_DECLINED:
             charge = replace(charge, captured=ZERO, capture_initiated=ZERO)
             charge = replace(charge, owed=charge.total, cause=Cause.CAPTURE_DECLINED)
