@@ -50,6 +50,8 @@ def run_demo(config: Settings, console: Console, *, trips: int) -> int:
         making = store_world.make_world(config.home / "world", day, trips)
         stack.start()
         store_world.finish_world(making)
+        for line in store_world.describe_world(config.home / "world"):
+            console.print(f"  {line}")
         engine = make_engine(stack.environment.role_url("pipeline"))
         store_world.load_retailer_side(engine, config.home / "world")
         sandbox = f"http://127.0.0.1:{config.sandbox_port}"

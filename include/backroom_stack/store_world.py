@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -44,6 +45,20 @@ def finish_world(making: subprocess.Popen[str]) -> None:
     said, _ = making.communicate(timeout=300)
     if making.returncode:
         raise PartFailed(f"the stores' files could not be made: {said.strip().splitlines()[-1]}")
+
+
+def describe_world(folder: Path) -> list[str]:
+    """What of the day is real, what is generated, and what was left out as dirt, a line each."""
+    said = json.loads((folder / "world.json").read_text())
+    made = said["generated"]
+    dirt = ", ".join(f"{count} of {what}" for what, count in said["source"]["dropped_as_dirt"].items())
+    return [
+        f"real: {said['cart_lines']} lines of baskets of {said['source']['shops']} shops on "
+        f"{len(said['source']['days'])} days, their products, prices and discounts",
+        f"generated: {made['tax_rates']} tax rates, {made['weighed_products']} weighed products "
+        f"({made['weighed_lines']} lines), {made['barcodes']} barcodes, payments and their faults",
+        f"left out as dirt: {dirt}",
+    ]
 
 
 def load_retailer_side(engine: Engine, world: Path) -> None:
