@@ -31,6 +31,20 @@ def test_a_sale_is_booked_when_its_purchase_is_priced(books: Books) -> None:
     assert posting["detail"] == "NY"
 
 
+def test_what_no_card_pays_is_not_a_receivable_of_a_shopper(books: Books) -> None:
+    trip = books.trip("12.30")
+    with books.engine.begin() as connection:
+        connection.execute(
+            text("update purchase set state = 'SETTLED_OTHERWISE' where shopping_trip_id = :trip"), {"trip": trip}
+        )
+    books.post()
+    booked = books.balance(trip)
+    assert booked["settled_otherwise"] == Decimal("12.30")
+    assert "shopper_receivable" not in booked
+    with books.engine.connect() as connection:
+        assert [found for found in verify(connection) if trip in found.subject] == []
+
+
 def test_each_event_is_booked_once_however_often_it_runs(books: Books, amazon: ScriptedAmazon) -> None:
     trip = books.trip("12.30")
     books.work()

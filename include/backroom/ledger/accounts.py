@@ -12,6 +12,7 @@ class Account(StrEnum):
     PROMOTIONS = "promotions"  # contra income: what was taken off
     TAX_PAYABLE = "tax_payable"  # liability, per jurisdiction
     SHOPPER_RECEIVABLE = "shopper_receivable"  # asset: sold, nothing begun yet
+    SETTLED_OTHERWISE = "settled_otherwise"  # asset: associates' and cash shoppers' carts, which no card pays
     CARD_CLEARING_INITIATED = "card_clearing_initiated"  # asset: a capture has begun
     CARD_CLEARING = "card_clearing"  # asset: captured for good, not yet paid out to the bank
     BAD_DEBT_RECEIVABLE = "bad_debt_receivable"  # asset: what shoppers owe
@@ -33,6 +34,7 @@ NORMAL_SIDE = {
     Account.PROMOTIONS: "debit",
     Account.TAX_PAYABLE: "credit",
     Account.SHOPPER_RECEIVABLE: "debit",
+    Account.SETTLED_OTHERWISE: "debit",
     Account.CARD_CLEARING_INITIATED: "debit",
     Account.CARD_CLEARING: "debit",
     Account.BAD_DEBT_RECEIVABLE: "debit",

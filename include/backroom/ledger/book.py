@@ -89,13 +89,14 @@ _SALE: Final = _booking(
     f"'{Booking.SALE}'",
     """
     select distinct on (u.shopping_trip_id) u.*, p.business_date as sold_on, p.list_total, p.promotion_total,
-           p.total, null::bigint as reverses
+           p.total, p.state as sold_as, null::bigint as reverses
     from unbooked u join purchase p using (shopping_trip_id)
     where u.kind = 'OPENED' and p.currency = u.charge_currency
     order by u.shopping_trip_id, u.event_id
     """,
     f"""
-    select '{Account.SHOPPER_RECEIVABLE}', '', chosen.total
+    select case chosen.sold_as when 'SETTLED_OTHERWISE' then '{Account.SETTLED_OTHERWISE}'
+           else '{Account.SHOPPER_RECEIVABLE}' end, '', chosen.total
     union all select '{Account.PROMOTIONS}', '', chosen.promotion_total
     union all select '{Account.SALES}', '', -chosen.list_total
     union all select '{Account.TAX_PAYABLE}', coalesce(l.tax_jurisdiction, ''), -sum(l.tax_amount)

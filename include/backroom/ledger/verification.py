@@ -38,7 +38,8 @@ _DIFFERENT: Final = text(
         from charge_event where kind in ('DEBT_OPENED', 'DEBT_WITHDRAWN') group by 1
     ), charges as (
         select c.shopping_trip_id, c.store_id, c.capture_initiated, c.captured, coalesce(o.amount, 0) as owed,
-               coalesce(p.total, 0) as sold
+               case when p.state = 'SETTLED_OTHERWISE' then 0 else coalesce(p.total, 0) end as sold,
+               case when p.state = 'SETTLED_OTHERWISE' then p.total else 0 end as settled_otherwise
         from charge c join store s using (store_id) left join owed o using (shopping_trip_id)
         left join purchase p using (shopping_trip_id)
         where not c.to_book and not s.test
@@ -46,7 +47,7 @@ _DIFFERENT: Final = text(
         select shopping_trip_id, store_id, e.account, e.amount
         from charges, lateral (values
             ('{Account.CARD_CLEARING_INITIATED}', capture_initiated), ('{Account.CARD_CLEARING}', captured),
-            ('{Account.BAD_DEBT_RECEIVABLE}', owed),
+            ('{Account.BAD_DEBT_RECEIVABLE}', owed), ('{Account.SETTLED_OTHERWISE}', settled_otherwise),
             ('{Account.SHOPPER_RECEIVABLE}', sold - capture_initiated - captured - owed)
         ) as e (account, amount)
     )

@@ -43,6 +43,7 @@ WORDS = {
     "promotions": "Promotions",
     "tax_payable": "Tax payable",
     "shopper_receivable": "Shoppers' receivable",
+    "settled_otherwise": "Settled without a card",
     "card_clearing_initiated": "Card clearing, begun",
     "card_clearing": "Card clearing, final",
     "bad_debt_receivable": "Bad debt receivable",
