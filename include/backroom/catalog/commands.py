@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from backroom import command_line
 from backroom.amazon.catalog import CatalogClient
 from backroom.catalog import difference, sync
-from backroom.clock import parse_instant, system_clock
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.settings import settings
@@ -29,7 +28,7 @@ LIMIT = typer.Option(20, "--limit", min=1, help="show at most so many")
 @app.command()
 def status(limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
     """Show the latest runs and their batches."""
-    _show(
+    command_line.show_query(
         "select run_id, business_date, state, items_read, items_rejected, items_new, items_changed, items_unchanged,"
         " items_gone, (select count(*) from catalog_batch b where b.run_id = r.run_id) as batches,"
         " (select count(*) from catalog_batch b where b.run_id = r.run_id and b.settled_at is null) as open_batches,"
@@ -56,7 +55,7 @@ def diff(as_json: bool = AS_JSON) -> None:
 @app.command()
 def history(sku: str, limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
     """Show what was sent to Amazon about a product, the newest first, and what came of it."""
-    _show(
+    command_line.show_query(
         "select b.run_id, b.batch_id, b.kind, i.store_id, b.state, i.status, i.error_code, i.error_message, b.sent_at,"
         " left(i.content_hash, 12) as content from catalog_batch_item i join catalog_batch b using (batch_id)"
         " where i.item_sku = :sku order by b.batch_id desc, i.store_id limit :limit",
@@ -91,7 +90,7 @@ def rejections(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show the source's rows that can't be sent: file, line, field, reason."""
-    _show(
+    command_line.show_query(
         "select file, line, store_id, item_sku, field, reason from catalog_rejection"
         " where run_id = case when :run = 0 then (select max(run_id) from catalog_run) else :run end"
         " order by file, line limit :limit",
@@ -109,7 +108,7 @@ def synchronise(
     as_json: bool = AS_JSON,
 ) -> None:
     """Read the source, send the difference, wait for Amazon. Exits 1 where Amazon refused something."""
-    moment = _moment(now)
+    moment = command_line.moment(now)
     check_reachable(engine())
     config = settings()
     with CatalogClient(config, engine()) as client:
@@ -137,24 +136,3 @@ def synchronise(
             f" {summary.accepted} accepted, {summary.rejected} rejected, {summary.batches_failed} batches failed"
         )
     raise typer.Exit(1 if summary.batches_failed or summary.rejected else 0)
-
-
-def _show(query: str, values: dict[str, Any], *, as_json: bool) -> None:
-    check_reachable(engine())
-    with engine().connect() as connection:
-        result = connection.execute(text(query), values)
-        names, rows = list(result.keys()), result.all()
-    if as_json:
-        typer.echo(json.dumps([dict(row._mapping) for row in rows], default=str))
-        return
-    table = Table(*(name.replace("_", " ") for name in names))
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
-
-
-def _moment(now: str) -> datetime:
-    try:
-        return parse_instant(now) if now else system_clock()
-    except ValueError as error:
-        raise BackroomError(f"--now: {error}") from error

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import text
 
-from backroom.clock import business_date, parse_instant, system_clock
+from backroom import command_line
+from backroom.clock import business_date
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.feeds import completeness, events, intraday
@@ -36,7 +35,7 @@ def files(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show the ledger of files."""
-    _show(
+    command_line.show_query(
         "select file_id, key, state, window_end, announcements, rows_read, rows_applied, rows_stale, rows_quarantined,"
         " reason from feed_file where (:store = '' or store_id = :store) and (:state = '' or state = :state)"
         " order by announced_at desc, file_id desc limit :limit",
@@ -53,7 +52,7 @@ def gaps(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show which 15-minute windows a store's day lacks. Exits 1 where any is missing."""
-    moment = _moment(now)
+    moment = command_line.moment(now)
     check_reachable(engine())
     found = []
     with engine().connect() as connection:
@@ -78,7 +77,7 @@ def gaps(
 @quarantine.command(name="list")
 def list_quarantine(store: str = STORE, limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
     """Show rows in quarantine: file, line, reason, and the row as it came."""
-    _show(
+    command_line.show_query(
         "select q.file_id, f.key, q.line, q.column_name, q.reason, q.raw from feed_quarantine q"
         " join feed_file f using (file_id) where q.state = 'WAITING' and (:store = '' or f.store_id = :store)"
         " order by q.file_id desc, q.line limit :limit",
@@ -90,7 +89,7 @@ def list_quarantine(store: str = STORE, limit: int = LIMIT, as_json: bool = AS_J
 @app.command(name="events")
 def list_events(as_json: bool = AS_JSON) -> None:
     """Count the events by kind."""
-    _show(
+    command_line.show_query(
         "select detail_type, subtype, known, count(*) as events, max(happened_at) as latest from feed_event"
         " group by 1, 2, 3 order by 1, 2",
         {},
@@ -101,7 +100,7 @@ def list_events(as_json: bool = AS_JSON) -> None:
 @app.command()
 def ingest(now: str = NOW) -> None:
     """Copy what is announced and take in all that waits. Exits 1 where a file failed."""
-    moment = _moment(now)
+    moment = command_line.moment(now)
     check_reachable(engine())
     intraday.collect(engine(), aws(), now=moment)
     with engine().connect() as connection:
@@ -117,32 +116,11 @@ def ingest(now: str = NOW) -> None:
 def drain(now: str = NOW) -> None:
     """Take in all that waits in the events queue."""
     check_reachable(engine())
-    counts = events.drain(engine(), aws(), now=_moment(now))
+    counts = events.drain(engine(), aws(), now=command_line.moment(now))
     typer.echo(
         f"{counts.new} new events, {counts.known_already} known already, {counts.unknown} not understood,"
         f" {counts.malformed} no events"
     )
-
-
-def _show(query: str, values: dict[str, Any], *, as_json: bool) -> None:
-    check_reachable(engine())
-    with engine().connect() as connection:
-        result = connection.execute(text(query), values)
-        names, rows = list(result.keys()), result.all()
-    if as_json:
-        typer.echo(json.dumps([dict(row._mapping) for row in rows], default=str))
-        return
-    table = Table(*(name.replace("_", " ") for name in names))
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
-
-
-def _moment(now: str) -> datetime:
-    try:
-        return parse_instant(now) if now else system_clock()
-    except ValueError as error:
-        raise BackroomError(f"--now: {error}") from error
 
 
 def _day(text_: str) -> date:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from backroom.clock import parse_instant, system_clock
+from backroom import command_line
 from backroom.db.engine import check_reachable, engine
-from backroom.errors import BackroomError
 from backroom.quality import suites
 from backroom.settings import settings
 
@@ -29,7 +27,7 @@ def check(
     as_json: bool = AS_JSON,
 ) -> None:
     """Run the suites. Exits 1 where a critical expectation failed."""
-    moment = _moment(now)
+    moment = command_line.moment(now)
     check_reachable(engine())
     folder = settings().reports_folder / "quality"
     results = suites.check(
@@ -83,10 +81,3 @@ def show_results(
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     Console().print(table)
-
-
-def _moment(now: str) -> datetime:
-    try:
-        return parse_instant(now) if now else system_clock()
-    except ValueError as error:
-        raise BackroomError(f"--now: {error}") from error

@@ -1,0 +1,39 @@
+"""What the rooms' commands have in common: the `--now` option and lists that a person or a machine reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from backroom.clock import parse_instant, system_clock
+from backroom.db.engine import check_reachable, engine
+from backroom.errors import BackroomError
+
+
+def moment(now: str) -> datetime:
+    """The instant of `--now` in UTC, the present where none is given. Raises BackroomError for a malformed one."""
+    try:
+        return parse_instant(now) if now else system_clock()
+    except ValueError as error:
+        raise BackroomError(f"--now: {error}") from error
+
+
+def show_query(query: str, values: dict[str, Any], *, as_json: bool) -> None:
+    """Prints a query's rows: a table headed by its column names, or a JSON list of objects."""
+    check_reachable(engine())
+    with engine().connect() as connection:
+        result = connection.execute(text(query), values)
+        names, rows = list(result.keys()), result.all()
+    if as_json:
+        typer.echo(json.dumps([dict(row._mapping) for row in rows], default=str))
+        return
+    table = Table(*(name.replace("_", " ") for name in names))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
