@@ -41,6 +41,7 @@ ROOMS_WITH_TABLES = (
     "debts",
     "entry",
     "feeds",
+    "inventory",
     "ledger",
     "orders",
     "purchases",

@@ -26,4 +26,5 @@ debt = Table(
     CheckConstraint("amount > 0 and paid >= 0 and paid <= amount", name="amount"),
 )
 Index("ix_debt_shopper", debt.c.shopper_id)
+Index("ix_debt_shopper_identity", debt.c.shopper_identity)
 Index("ix_debt_open", debt.c.state, debt.c.opened_at)

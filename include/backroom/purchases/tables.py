@@ -2,10 +2,12 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -40,22 +42,47 @@ promotion = Table(
     Column("promotion_id", Identifier, primary_key=True),
     Column("store_id", Identifier, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("item_sku", Identifier, comment="the product, for LINE_PERCENTAGE"),
-    Column("shopping_trip_id", Identifier, comment="for BASKET_PERCENTAGE: the one basket it is for; null: every one"),
-    Column("percentage", Rate, nullable=False, comment="0.125 is 12.5 % off"),
+    Column("shopping_trip_id", Identifier, comment="for BASKET_…: the one basket it is for; null: every one"),
+    Column("percentage", Rate, comment="0.125 is 12.5 % off; for BUY_X_GET_Y off each unit that is got"),
+    Column("amount", Amount, comment="off each unit (LINE_AMOUNT) or off the basket (BASKET_AMOUNT)"),
+    Column("buy_quantity", Integer, comment="BUY_X_GET_Y: units at the full price"),
+    Column("get_quantity", Integer, comment="BUY_X_GET_Y: units that then get the percentage off"),
+    Column("minimum_amount", Amount, comment="list amount of the basket from which it applies; null: always"),
+    Column("stacks", Boolean, nullable=False, server_default="false", comment="false: excludes others on a line"),
+    Column("stacking_order", Integer, nullable=False, server_default="0", comment="of those that stack, low first"),
+    Column("loyalty", Boolean, nullable=False, server_default="false", comment="only for accounts that it is given to"),
     Column("valid_from", Instant, nullable=False),
     Column("valid_to", Instant, comment="exclusive; null: open"),
     Column("description", Text, nullable=False, server_default=""),
-    CheckConstraint("kind in ('LINE_PERCENTAGE','BASKET_PERCENTAGE')", name="kind"),
+    CheckConstraint(
+        "kind in ('LINE_PERCENTAGE','LINE_AMOUNT','BUY_X_GET_Y','BASKET_PERCENTAGE','BASKET_AMOUNT')", name="kind"
+    ),
     CheckConstraint("percentage > 0 and percentage <= 1", name="percentage"),
-    CheckConstraint("(kind = 'LINE_PERCENTAGE') = (item_sku is not null)", name="scope"),
+    CheckConstraint("amount > 0 and minimum_amount > 0", name="amount"),
+    CheckConstraint(
+        "(kind in ('LINE_AMOUNT','BASKET_AMOUNT')) = (amount is not null)"
+        " and (kind in ('LINE_AMOUNT','BASKET_AMOUNT')) = (percentage is null)",
+        name="value",
+    ),
+    CheckConstraint("(kind = 'BUY_X_GET_Y') = (buy_quantity > 0 and get_quantity > 0) is true", name="units"),
+    CheckConstraint("shopping_trip_id is null or kind like 'BASKET%'", name="scope"),
 )
-Index("ix_promotion_line", promotion.c.store_id, promotion.c.item_sku)
 Index("ix_promotion_basket", promotion.c.store_id, promotion.c.shopping_trip_id)
 Index(
     "ix_promotion_every_basket",
     promotion.c.store_id,
-    postgresql_where=text("kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null"),
+    postgresql_where=text("kind like 'BASKET%' and shopping_trip_id is null"),
+)
+
+promotion_item = Table(
+    "promotion_item",
+    metadata,
+    Column("store_id", Identifier, nullable=False),
+    Column("item_sku", Identifier, nullable=False),
+    Column(
+        "promotion_id", Identifier, ForeignKey("promotion.promotion_id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    PrimaryKeyConstraint("store_id", "item_sku", "promotion_id"),
 )
 
 tax_rate = Table(
@@ -90,14 +117,25 @@ purchase = Table(
     Column("list_total", Amount, nullable=False),
     Column("promotion_total", Amount, nullable=False),
     Column("tax_total", Amount, nullable=False),
-    Column("total", Amount, nullable=False, comment="list_total - promotion_total + tax_total"),
+    Column(
+        "tax_included_total",
+        Amount,
+        nullable=False,
+        server_default="0",
+        comment="of tax_total, what the list prices hold already",
+    ),
+    Column("total", Amount, nullable=False, comment="list_total - promotion_total + tax_total - tax_included_total"),
+    Column("priced_by", Text, nullable=False, server_default="PRICE_BOOK"),
     Column("body_hash", Text, nullable=False, comment="SHA-256 of the cart's meaning, to notice another cart"),
     Column("raw_body", Json, nullable=False),
     Column("response_body", LargeBinary, nullable=False, comment="repeated byte for byte with 201"),
     Column("received_at", Instant, nullable=False),
     CheckConstraint("entry_method in ('APP','CREDIT_CARD')", name="entry_method"),
     CheckConstraint("state in ('PRICED','EMPTY','BAD_CART','NOT_CHARGEABLE','SETTLED_OTHERWISE')", name="state"),
-    CheckConstraint("total >= 0 and total = list_total - promotion_total + tax_total", name="total"),
+    CheckConstraint(
+        "total >= 0 and total = list_total - promotion_total + tax_total - tax_included_total", name="total"
+    ),
+    CheckConstraint("priced_by in ('PRICE_BOOK','POINT_OF_SALE','PRICE_BOOK_FALLBACK')", name="priced_by"),
 )
 Index("ix_purchase_store_day", purchase.c.store_id, purchase.c.business_date)
 
@@ -115,17 +153,43 @@ purchase_line = Table(
     Column("list_price", Amount, comment="per `price_unit`"),
     Column("price_unit", Text, comment="the unit that the product is sold by"),
     Column("list_amount", Amount, comment="list_price x quantity in price_unit, rounded"),
-    Column("promotion_id", Identifier),
-    Column("promotion_percentage", Rate),
-    Column("promotion_amount", Amount, comment="taken off, rounded"),
+    Column(
+        "promotions",
+        Json,
+        nullable=False,
+        server_default="[]",
+        comment="list of {promotion_id, kind, description, amount}: what each took off, in the order applied",
+    ),
+    Column("promotion_amount", Amount, comment="taken off by all of them, rounded"),
     Column("product_tax_code", Text),
     Column("tax_rate", Rate),
     Column("tax_jurisdiction", Text),
-    Column("tax_amount", Amount, comment="on list_amount - promotion_amount, rounded"),
+    Column("tax_amount", Amount, comment="on (or, where prices hold it, in) list_amount - promotion_amount, rounded"),
+    Column("tax_included", Boolean, nullable=False, server_default="false", comment="the list price holds the tax"),
     Column("total", Amount),
+    Column("dropped_at", Instant, comment="when a person took the line out of the cart; null: it stands"),
     PrimaryKeyConstraint("shopping_trip_id", "line_number"),
-    CheckConstraint("item_sku is null or total = list_amount - promotion_amount + tax_amount", name="total"),
+    CheckConstraint(
+        "total = list_amount - promotion_amount + case when tax_included then 0 else tax_amount end", name="total"
+    ),
     CheckConstraint("total >= 0 and tax_amount >= 0 and promotion_amount >= 0", name="sign"),
+)
+
+unbilled_line = Table(
+    "unbilled_line",
+    metadata,
+    Column("shopping_trip_id", Identifier, nullable=False),
+    Column("line_number", Integer, nullable=False),
+    Column("store_id", Identifier, nullable=False, index=True),
+    Column("item_id", Identifier, nullable=False),
+    Column("quantity", CartQuantity, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("reason", Text, nullable=False, comment="why it had no price"),
+    Column("recorded_at", Instant, nullable=False, comment="when the rest of the cart was charged without it"),
+    PrimaryKeyConstraint("shopping_trip_id", "line_number"),
+    ForeignKeyConstraint(
+        ["shopping_trip_id", "line_number"], ["purchase_line.shopping_trip_id", "purchase_line.line_number"]
+    ),
 )
 
 refused_cart = Table(
@@ -135,5 +199,21 @@ refused_cart = Table(
     Column("status", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="as it came, cut at the size limit"),
+    Column("shopping_trip_id", Identifier, comment="where the body could be read"),
     Column("received_at", Instant, nullable=False),
+    Column("settled_at", Instant, comment="null: waits for a person"),
+    Column("settled_by", Text),
+    Column("outcome", Text, comment="TAKEN: recorded after all; SENT_AGAIN: Amazon did; DISMISSED"),
+    CheckConstraint("outcome in ('TAKEN','SENT_AGAIN','DISMISSED')", name="outcome"),
+)
+Index("ix_refused_cart_waiting", refused_cart.c.received_at, postgresql_where=refused_cart.c.settled_at.is_(None))
+
+price_source = Table(
+    "price_source",
+    metadata,
+    Column("source", Identifier, primary_key=True, comment="the file's name, or a store's point of sale"),
+    Column("content_hash", Text, nullable=False, comment="SHA-256 of what was loaded last"),
+    Column("rows", Integer, nullable=False),
+    Column("loaded_at", Instant, nullable=False),
+    Column("checked_at", Instant, nullable=False),
 )

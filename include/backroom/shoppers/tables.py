@@ -1,6 +1,6 @@
 """Who may enter: shoppers and their recognition keys (kept as hashes)."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Table, Text, func
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, PrimaryKeyConstraint, Table, Text, func
 
 from backroom.db.metadata import Identifier, Instant, metadata
 
@@ -21,9 +21,29 @@ recognition_key = Table(
     metadata,
     Column("key_hash", Text, primary_key=True, comment="SHA-256 of the decoded key or of the token in a scan key code"),
     Column("shopper_id", Identifier, ForeignKey("shopper.shopper_id"), nullable=False, index=True),
+    Column("store_id", Identifier, comment="the one store where it is good; null: everywhere"),
     Column("kind", Text, nullable=False, comment="OPAQUE: used again and again; TOKEN: carried by scan key codes"),
     Column("expires_at", Instant),
     Column("revoked", Boolean, nullable=False, server_default="false"),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     CheckConstraint("kind in ('OPAQUE','TOKEN')", name="kind"),
+)
+
+loyalty_account = Table(
+    "loyalty_account",
+    metadata,
+    Column("loyalty_id", Identifier, primary_key=True, comment="what scanResult.id is for LOYALTY"),
+    Column("key_hash", Text, nullable=False, unique=True, comment="SHA-256 of the scanned value"),
+    Column("provider", Identifier, nullable=False),
+    Column("shopper_id", Identifier, ForeignKey("shopper.shopper_id"), index=True),
+    Column("active", Boolean, nullable=False, server_default="true"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+)
+
+loyalty_promotion = Table(
+    "loyalty_promotion",
+    metadata,
+    Column("loyalty_id", Identifier, ForeignKey("loyalty_account.loyalty_id", ondelete="CASCADE"), nullable=False),
+    Column("promotion_id", Identifier, nullable=False),
+    PrimaryKeyConstraint("loyalty_id", "promotion_id"),
 )

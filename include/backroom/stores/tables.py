@@ -17,6 +17,16 @@ store = Table(
     Column("after_decline", Text, nullable=False, server_default="none"),
     Column("preauthorization_amount", Amount, nullable=False, comment="held at the gate; set in Amazon's portal"),
     Column("feeds", ARRAY(Text), nullable=False, comment="FILES, EVENTS or both"),
+    Column("prices_include_tax", Boolean, nullable=False, server_default="false", comment="shelf prices hold the tax"),
+    Column("pricing_provider", Text, nullable=False, server_default="PRICE_BOOK", comment="who prices a cart"),
+    Column("point_of_sale_url", Text, comment="base URL of the store's point of sale"),
+    Column(
+        "balance_scope",
+        Text,
+        nullable=False,
+        server_default="ALL_STORES",
+        comment="whose debts deny entry here, where the store manages its own risk",
+    ),
     Column("active", Boolean, nullable=False, server_default="true"),
     Column("test", Boolean, nullable=False, server_default="false", comment="a test store stays out of the books"),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
@@ -24,5 +34,8 @@ store = Table(
         "risk_strategy in ('AMAZON_MANAGED','AMAZON_RECOMMENDATION','RETAILER_MANAGED','NONE')", name="risk_strategy"
     ),
     CheckConstraint("after_decline in ('none','capture_preauth_once')", name="after_decline"),
+    CheckConstraint("pricing_provider in ('PRICE_BOOK','POINT_OF_SALE')", name="pricing_provider"),
+    CheckConstraint("pricing_provider <> 'POINT_OF_SALE' or point_of_sale_url is not null", name="point_of_sale_url"),
+    CheckConstraint("balance_scope in ('ALL_STORES','THIS_STORE')", name="balance_scope"),
     CheckConstraint("feeds <@ ARRAY['FILES','EVENTS'] and cardinality(feeds) > 0", name="feeds"),
 )
