@@ -96,7 +96,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_shopper_authorization_store_id"), "shopper_authorization", ["store_id"], unique=False)
     op.create_table(
         "stock_export",
-        sa.Column("export_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column(
+            "export_id",
+            sa.BigInteger(),
+            sa.Identity(always=False),
+            nullable=False,
+            comment="the key by which the point of sale knows it",
+        ),
         sa.Column("store_id", sa.String(length=255), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False, comment="FILE or HTTP"),
         sa.Column("movements", sa.Integer(), nullable=False),
@@ -109,7 +115,7 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("channel in ('FILE','HTTP')", name=op.f("ck_stock_export_channel")),
         sa.CheckConstraint("state in ('INTENDED','DONE','REFUSED')", name=op.f("ck_stock_export_state")),
-        sa.PrimaryKeyConstraint("export_id", name=op.f("pk_stock_export")),
+        sa.PrimaryKeyConstraint("export_id", "channel", name=op.f("pk_stock_export")),
     )
     op.create_index(op.f("ix_stock_export_store_id"), "stock_export", ["store_id"], unique=False)
     op.create_table(
@@ -124,12 +130,25 @@ def upgrade() -> None:
         ),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column(
+            "line_number",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="which part of the source: a cart's line, a return's number, a count's correction; 0: the whole of it",
+        ),
+        sa.Column(
             "quantity",
-            sa.Numeric(precision=18, scale=8),
+            sa.Numeric(precision=28, scale=8),
             nullable=False,
             comment="in `unit`; below zero: out of the store",
         ),
         sa.Column("unit", sa.Text(), nullable=False, comment="the unit that the product is sold by"),
+        sa.Column(
+            "counted",
+            sa.Numeric(precision=28, scale=8),
+            nullable=True,
+            comment="for a COUNT: what was counted; null in its corrections",
+        ),
         sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
@@ -138,7 +157,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "kind in ('SALE','SALE_UNDONE','RETURN','DELIVERY','COUNT')", name=op.f("ck_stock_movement_kind")
         ),
-        sa.PrimaryKeyConstraint("store_id", "item_sku", "source", "kind", name=op.f("pk_stock_movement")),
+        sa.PrimaryKeyConstraint(
+            "store_id", "item_sku", "source", "kind", "line_number", name=op.f("pk_stock_movement")
+        ),
     )
     op.create_index(
         "ix_stock_movement_to_export",
@@ -146,6 +167,13 @@ def upgrade() -> None:
         ["store_id"],
         unique=False,
         postgresql_where=sa.text("export_id IS NULL"),
+    )
+    op.create_index(
+        "ix_stock_movement_count",
+        "stock_movement",
+        ["store_id", "item_sku"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'COUNT'"),
     )
     op.create_table(
         "loyalty_account",
