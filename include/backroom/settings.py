@@ -38,6 +38,7 @@ class Settings(BaseSettings):
 
     # --- addresses (all on 127.0.0.1 when run by `make up`)
     connector_port: int = Field(8000, ge=1, le=65535, description="the connector that Amazon calls")
+    portal_port: int = Field(8001, ge=1, le=65535, description="the portal that the shoppers' app calls")
     sandbox_port: int = Field(8010, ge=1, le=65535, description="Amazon's side, played by the sandbox")
     aws_port: int = Field(8011, ge=1, le=65535, description="the AWS stand-in")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's UI and REST API")
@@ -61,7 +62,30 @@ class Settings(BaseSettings):
     )
     connector_host: str = Field("127.0.0.1", description="address that the connector listens on")
     connector_workers: int = Field(2, ge=1, le=64, description="processes that serve the connector")
-    connector_threads: int = Field(4, ge=1, le=100, description="calls at once per process; at most the pool's size")
+    connector_gate_calls: int = Field(
+        6, ge=1, le=100, description="gate calls worked on at once per process, each with a database connection"
+    )
+    connector_purchases_calls: int = Field(
+        6, ge=1, le=100, description="carts worked on at once per process, each with a database connection"
+    )
+    connector_waiting: int = Field(
+        32, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
+    )
+    connector_gate_seconds: float = Field(
+        1.5, gt=0, le=2, description="longest wait of a gate call for a place, a lock or the database; Amazon waits 2 s"
+    )
+    connector_purchases_seconds: float = Field(
+        5.0, gt=0, le=30, description="longest wait of a cart for a place, a lock or the database"
+    )
+    refused_spool: str = Field(
+        "", description="folder for refused carts while the database is away; unset: `refused-carts` in the home"
+    )
+    refused_spool_max_bytes: int = Field(
+        200_000_000, ge=1_000, description="bytes that the folder of refused carts may hold; more is counted and logged"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token for GET /metrics; unset: readable in development only"
+    )
     connector_clock_skew_seconds: int = Field(
         300, ge=1, le=3600, description="how far a signature's time may be from ours"
     )
@@ -77,6 +101,46 @@ class Settings(BaseSettings):
     key_channels: list[str] = Field(
         default_factory=lambda: ["OPTICAL", "RADIO", "NFC", "CAMERA"],
         description="values of keyChannel that are accepted, as a JSON list",
+    )
+
+    # --- the portal
+    portal_host: str = Field("127.0.0.1", description="address that the portal listens on")
+    portal_workers: int = Field(1, ge=1, le=64, description="processes that serve the portal")
+    portal_threads: int = Field(4, ge=1, le=100, description="calls at once per process; at most the pool's size")
+    portal_max_body_bytes: int = Field(10_000, ge=1_000, description="larger bodies are answered 413")
+    portal_app_public_key: str | None = Field(
+        None,
+        description="PEM of the public key by which the identity provider's tokens are checked; line ends may be "
+        "written as `\\n`",
+    )
+    portal_app_issuer: str = Field("", description="`iss` of the identity provider's tokens")
+    portal_app_audience: str = Field("", description="`aud` of the tokens that are meant for the portal")
+    portal_app_leeway_seconds: int = Field(
+        30, ge=0, le=300, description="how far the identity provider's clock may be from ours"
+    )
+    recognition_token_minutes: int = Field(
+        10, ge=2, le=1440, description="life of the recognition token in an issued scan key code"
+    )
+    recognition_tokens_live: int = Field(
+        40, ge=1, le=1000, description="live recognition tokens of one shopper; beyond them the app is answered 429"
+    )
+
+    # --- the point of sale (stores that price by it)
+    point_of_sale_secret: SecretStr | None = Field(
+        None, description="sent as a bearer token to every store's point of sale; unset: none is sent"
+    )
+    point_of_sale_connect_seconds: float = Field(0.25, gt=0, le=5, description="time-out of a connection to it")
+    point_of_sale_read_seconds: float = Field(
+        1.0, gt=0, le=10, description="longest silence while it prices a cart; then the price book prices it"
+    )
+    point_of_sale_total_seconds: float = Field(
+        1.5, gt=0, le=20, description="longest time for one cart, a repeat after a cut connection included"
+    )
+    point_of_sale_failures: int = Field(
+        5, ge=1, le=100, description="failures in a row after which a store's point of sale is left alone for a while"
+    )
+    point_of_sale_reset_seconds: float = Field(
+        30.0, gt=0, le=3600, description="how long it is left alone; then one cart tries it"
     )
 
     # --- Amazon's APIs (outbound)
@@ -113,6 +177,16 @@ class Settings(BaseSettings):
     catalog_source: str = Field(
         "", description="folder with one <store id>.csv or .parquet per store; unset: `world/catalog` in the home"
     )
+    price_source: str = Field(
+        "",
+        description="folder, or s3://bucket/prefix, with prices.csv, promotions.csv, taxes.csv; unset: `world` in the home",
+    )
+    price_drop_percent: int = Field(
+        20,
+        ge=0,
+        le=100,
+        description="a source that would take the price from more of a store's products waits for a person",
+    )
     token_life_hours: int = Field(46, ge=1, description="life of a payment token from the trip's start")
     capture_evidence_hours: int = Field(
         3, ge=1, description="how long an initiated or unknown capture may lack evidence before a person is asked"
@@ -121,6 +195,14 @@ class Settings(BaseSettings):
     charge_retry_minutes: int = Field(30, ge=1, le=1440, description="between two card tries of one trip")
     charge_margin_hours: int = Field(
         6, ge=1, le=24, description="how long before the token's end an undecided authorization goes to a person"
+    )
+    bad_cart_margin_hours: int = Field(
+        8,
+        ge=1,
+        description="how long before the token's end a cart that nobody has resolved is charged for its known lines",
+    )
+    bad_cart_warning_hours: int = Field(
+        12, ge=0, description="how long before that moment an alert tells of the carts that still wait"
     )
     charge_concurrency: int = Field(8, ge=1, le=64, description="trips charged at once by one task")
     charge_lease_seconds: int = Field(120, ge=30, description="lease on a trip; longer than every time-out inside it")
@@ -143,6 +225,18 @@ class Settings(BaseSettings):
             raise ValueError(
                 "BACKROOM_CHARGE_LEASE_SECONDS must be longer than three times BACKROOM_AMAZON_TIMEOUT_SECONDS, "
                 "so that no lease ends while its call is under way"
+            )
+        if self.recognition_tokens_live * self.scan_code_freshness_seconds < 120 * self.recognition_token_minutes:
+            raise ValueError(
+                "BACKROOM_RECOGNITION_TOKENS_LIVE is too low: an app that asks for a new code whenever half of "
+                "BACKROOM_SCAN_CODE_FRESHNESS_SECONDS is over has more live tokens, each for "
+                "BACKROOM_RECOGNITION_TOKEN_MINUTES"
+            )
+        tries = (self.charge_max_attempts - 1) * self.charge_retry_minutes / 60
+        if not self.charge_margin_hours + tries <= self.bad_cart_margin_hours < self.token_life_hours:
+            raise ValueError(
+                "BACKROOM_BAD_CART_MARGIN_HOURS must leave a charge its time (BACKROOM_CHARGE_MARGIN_HOURS and the card "
+                f"tries: {self.charge_margin_hours + tries:g} hours) and be less than BACKROOM_TOKEN_LIFE_HOURS"
             )
         if self.connector_auth == "gateway" and self.connector_gateway_secret is None:
             raise ValueError("BACKROOM_CONNECTOR_AUTH=gateway needs BACKROOM_CONNECTOR_GATEWAY_SECRET")
