@@ -138,6 +138,7 @@ purchase = Table(
     CheckConstraint("priced_by in ('PRICE_BOOK','POINT_OF_SALE','PRICE_BOOK_FALLBACK')", name="priced_by"),
 )
 Index("ix_purchase_store_day", purchase.c.store_id, purchase.c.business_date)
+Index("ix_purchase_bad_cart", purchase.c.trip_started_at, postgresql_where=purchase.c.state == "BAD_CART")
 
 purchase_line = Table(
     "purchase_line",
@@ -167,6 +168,7 @@ purchase_line = Table(
     Column("tax_amount", Amount, comment="on (or, where prices hold it, in) list_amount - promotion_amount, rounded"),
     Column("tax_included", Boolean, nullable=False, server_default="false", comment="the list price holds the tax"),
     Column("total", Amount),
+    Column("mapped_at", Instant, comment="when a person said what `item_sku` is; null: it was looked up"),
     Column("dropped_at", Instant, comment="when a person took the line out of the cart; null: it stands"),
     PrimaryKeyConstraint("shopping_trip_id", "line_number"),
     CheckConstraint(
@@ -204,6 +206,7 @@ refused_cart = Table(
     Column("settled_at", Instant, comment="null: waits for a person"),
     Column("settled_by", Text),
     Column("outcome", Text, comment="TAKEN: recorded after all; SENT_AGAIN: Amazon did; DISMISSED"),
+    Column("spool_line", Text, unique=True, comment="the line's id in the spool that it waited in; null: it did not"),
     CheckConstraint("outcome in ('TAKEN','SENT_AGAIN','DISMISSED')", name="outcome"),
 )
 Index("ix_refused_cart_waiting", refused_cart.c.received_at, postgresql_where=refused_cart.c.settled_at.is_(None))

@@ -368,6 +368,18 @@ def upgrade() -> None:
             "tax_included", sa.Boolean(), server_default="false", nullable=False, comment="the list price holds the tax"
         ),
     )
+    op.create_index(
+        "ix_purchase_bad_cart", "purchase", ["trip_started_at"], postgresql_where=sa.text("state = 'BAD_CART'")
+    )
+    op.add_column(
+        "purchase_line",
+        sa.Column(
+            "mapped_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when a person said what `item_sku` is; null: it was looked up",
+        ),
+    )
     op.add_column(
         "purchase_line",
         sa.Column(
@@ -427,6 +439,16 @@ def upgrade() -> None:
             "outcome", sa.Text(), nullable=True, comment="TAKEN: recorded after all; SENT_AGAIN: Amazon did; DISMISSED"
         ),
     )
+    op.add_column(
+        "refused_cart",
+        sa.Column(
+            "spool_line",
+            sa.Text(),
+            nullable=True,
+            comment="the line's id in the spool that it waited in; null: it did not",
+        ),
+    )
+    op.create_unique_constraint(op.f("uq_refused_cart_spool_line"), "refused_cart", ["spool_line"])
     op.create_index(
         "ix_refused_cart_waiting",
         "refused_cart",
@@ -501,6 +523,7 @@ def downgrade() -> None:
     op.drop_column("store", "pricing_provider")
     op.drop_column("store", "prices_include_tax")
     op.drop_index("ix_refused_cart_waiting", table_name="refused_cart", postgresql_where=sa.text("settled_at IS NULL"))
+    op.drop_column("refused_cart", "spool_line")
     op.drop_column("refused_cart", "outcome")
     op.drop_column("refused_cart", "settled_by")
     op.drop_column("refused_cart", "settled_at")
@@ -530,6 +553,8 @@ def downgrade() -> None:
         existing_nullable=True,
     )
     op.drop_column("purchase_line", "dropped_at")
+    op.drop_column("purchase_line", "mapped_at")
+    op.drop_index("ix_purchase_bad_cart", table_name="purchase")
     op.drop_column("purchase_line", "tax_included")
     op.drop_column("purchase_line", "promotions")
     op.alter_column(
