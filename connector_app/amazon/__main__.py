@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 
 from granian import Granian
 from granian.constants import Interfaces
@@ -23,6 +26,17 @@ def main() -> None:
     except BackroomError as error:
         sys.stderr.write(f"backroom connector: {error}\n")
         sys.exit(2)
+    counted = tempfile.mkdtemp(prefix="backroom-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted  # each worker counts in a file of its own there
+    try:
+        _serve(config)
+    finally:
+        shutil.rmtree(counted, ignore_errors=True)
+
+
+def _serve(config: Settings) -> None:
+    """More threads than calls that are worked on or wait, so that there is always one to turn a call away."""
+    worked_on = config.connector_gate_calls + config.connector_purchases_calls
     Granian(
         "connector_app.amazon:create_app",
         factory=True,
@@ -30,7 +44,7 @@ def main() -> None:
         address=config.connector_host,
         port=config.connector_port,
         workers=config.connector_workers,
-        blocking_threads=min(config.connector_threads, config.db_pool_size),  # no thread waits for a connection
+        blocking_threads=worked_on + 2 * config.connector_waiting + 4,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=10,

@@ -13,11 +13,11 @@ from flask import Flask, Response, g, request
 from backroom import logs
 from backroom.clock import Clock, system_clock
 from backroom.settings import Settings, settings
-from connector_app.amazon import errors, health, identity, order
+from connector_app.amazon import errors, health, identity, limits, metrics, order
 from connector_app.amazon.authentication import Authenticator, authenticator_for
 from connector_app.amazon.body import read_body
 
-OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "metrics.metrics"})
 
 log = structlog.get_logger("connector")
 
@@ -29,22 +29,24 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     app = Flask(__name__, static_folder=None)
     app.config["BACKROOM"] = config
     app.config["CLOCK"] = clock
+    app.config["ZONES"] = limits.zones(config)
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(identity.blueprint)
-    app.register_blueprint(order.blueprint)
+    for blueprint in (health.blueprint, metrics.blueprint, identity.blueprint, order.blueprint):
+        app.register_blueprint(blueprint)
     errors.register(app)
-    app.after_request(_log_call)
+    app.after_request(_report)
     return app
 
 
 def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: Authenticator) -> None:
+    largest = config.connector_max_body_bytes
+
     @app.before_request
     def _authenticate() -> Response | None:
         g.began = time.perf_counter()
         if request.routing_exception is not None or request.endpoint in OPEN_ENDPOINTS:
             return None  # no such path, no such method: answered without looking at the body
-        g.body = read_body(request.stream, config.connector_max_body_bytes)
+        g.body = read_body(request.stream, largest)
         refusal = authenticator.refusal(request, g.body.sha256)
         if refusal is None:
             return None
@@ -52,10 +54,21 @@ def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: A
         return errors.envelope(403, f"authentication: {refusal}")
 
 
-def _log_call(response: Response) -> Response:
-    rule = request.url_rule.rule if request.url_rule else "no such path"
-    facts = {name: g.get(name) for name in ("request_id", "trip_id", "store_id", "outcome") if g.get(name)}
-    seconds = round(time.perf_counter() - g.began, 4) if "began" in g else None
-    write = log.debug if request.endpoint in OPEN_ENDPOINTS else log.info
-    write("call", method=request.method, path=rule, status=response.status_code, seconds=seconds, **facts)
+def _report(response: Response) -> Response:
+    """Logs and counts the call. What is logged of it are ids and an outcome, never what was sent."""
+    seconds = time.perf_counter() - g.began if "began" in g else 0.0
+    operation = request.endpoint or "none"
+    if operation in OPEN_ENDPOINTS:
+        return response
+    facts = g._get_current_object().__dict__
+    outcome = facts.get("outcome")
+    metrics.observe(operation, response.status_code, outcome, seconds)
+    log.info(
+        "call",
+        method=request.method,
+        path=request.url_rule.rule if request.url_rule else "no such path",
+        status=response.status_code,
+        seconds=round(seconds, 4),
+        **{name: facts[name] for name in ("request_id", "trip_id", "store_id", "outcome") if facts.get(name)},
+    )
     return response

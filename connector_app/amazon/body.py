@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any
 
+import orjson
 from flask import Request
 
-from backroom.card_numbers import remove_card_numbers
+from backroom.amazon import exact_json
+from backroom.card_numbers import holds_card_number, remove_card_numbers
 from connector_app.amazon.errors import RequestRefused
 
+_FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+[.eE]|[0-9]{17}')  # orjson would make a float, or lose digits
+_STRINGS = re.compile(rb'"[^"]*"')
+_BRACKETS = re.compile(rb"[\[\]{}]")
 DEEPEST = 50  # levels of objects and lists
 WIDEST_NUMBER = 300  # decimal digits, before or after the point
 BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
@@ -68,15 +74,45 @@ def json_object(request: Request, body: Body) -> JsonBody:
     """The body as a JSON object. Raises RequestRefused: 413, 415 or 400.
 
     Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
-    nesting deeper than DEEPEST. A call without a content type is taken as JSON.
+    nesting deeper than DEEPEST. A call without a content type is taken as JSON. Numbers with a fraction are Decimal.
     """
     if body.too_large:
         raise RequestRefused(413, "body: too large")
     if request.mimetype not in ("", "application/json"):
         raise RequestRefused(415, "Content-Type: must be application/json")
+    return _plain(body.data) or _careful(body.data)
+
+
+def _plain(data: bytes) -> JsonBody | None:
+    """Nearly every body has nothing that needs a closer look, and is read at once; None where this one has.
+
+    No escapes (so its text is its strings), too few brackets to be nested deeply, no fractions and no long numbers, no
+    digits that could be a card's.
+    """
+    if data.count(b"{") + data.count(b"[") > DEEPEST and _depth(data) > DEEPEST:
+        return None
+    if b"\\" in data or _FRACTION.search(data) or holds_card_number(data):
+        return None
     try:
-        text = body.data.decode("utf-8")
-        parsed = json.loads(text, parse_float=_number(float), parse_int=_number(int), parse_constant=_no_constant)
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return JsonBody(parsed, data.decode()) if isinstance(parsed, dict) else None
+
+
+def _depth(data: bytes) -> int:
+    """How deeply brackets are nested, strings left out; for bodies without escapes."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _careful(data: bytes) -> JsonBody:
+    try:
+        text = data.decode("utf-8")
+        parsed = json.loads(text, parse_float=_number(Decimal), parse_int=_number(int), parse_constant=_no_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RequestRefused(400, "body: not JSON") from error
     except RecursionError as error:
@@ -85,7 +121,7 @@ def json_object(request: Request, body: Body) -> JsonBody:
         raise RequestRefused(400, "body: not a JSON object")
     _check(parsed, DEEPEST)
     cleaned = remove_card_numbers(parsed, keep=IDENTIFIERS)
-    return JsonBody(cleaned, text if cleaned == parsed else json.dumps(cleaned))
+    return JsonBody(cleaned, text if cleaned == parsed else exact_json.dumps(cleaned))
 
 
 def _number(make: Callable[[str], Any]) -> Callable[[str], Any]:

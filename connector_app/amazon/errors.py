@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import structlog
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
+
+from connector_app.amazon.limits import AtCapacity
 
 log = structlog.get_logger("connector")
 
@@ -31,7 +34,8 @@ def register(app: Flask) -> None:
     """Makes the app answer every error in the envelope."""
     app.register_error_handler(RequestRefused, _refused)
     app.register_error_handler(HTTPException, _http)
-    for lost in (OperationalError, InterfaceError, PoolTimeout):
+    app.register_error_handler(AtCapacity, _at_capacity)
+    for lost in (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
         app.register_error_handler(lost, _database_lost)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -48,9 +52,16 @@ def _http(error: HTTPException) -> Response:
     return answer
 
 
+def _at_capacity(_error: AtCapacity) -> Response:
+    """429 at the gate, which stays fast for those it takes; 503 for a cart, which then is sent again."""
+    g.outcome = "AT_CAPACITY"
+    return envelope(503 if request.blueprint == "order" else 429, "service: at capacity, try again")
+
+
 def _database_lost(error: Exception) -> Response:
     """503 for a cart (sent again, never lost); 500 at the gate, which then follows the store's default decision."""
-    reason = str(error.orig).strip().splitlines()[:1] if isinstance(error, DBAPIError) and error.orig else []
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = [] if isinstance(error, PoolTimeout) else str(cause).strip().splitlines()[:1]
     log.error("database", reason=reason[0] if reason else "no connection was free", exc_info=error)
     g.outcome = "DATABASE_LOST"
     return envelope(503 if request.blueprint == "order" else 500, "service: unavailable, try again")

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import psycopg
+import structlog
 from flask import Blueprint, Response, current_app, g, request
 from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from backroom.db.engine import transaction
+from backroom.db.serving import transaction
 from backroom.entry.wire import complaint
 from backroom.purchases.purchases_request import PurchasesRequest
 from backroom.purchases.recording import UnknownStore, record_purchase
 from backroom.purchases.refusals import keep_refused_cart
 from connector_app.amazon.body import json_object
 from connector_app.amazon.errors import RequestRefused
+from connector_app.amazon.limits import AtCapacity, Zone, in_zone
 
 blueprint = Blueprint("order", __name__)
+
+log = structlog.get_logger("connector")
 
 
 @blueprint.post("/v1/order/purchases")
 def purchases() -> Response:
-    """201 with the purchase's id; a cart that can't be taken is refused, kept and alerted about."""
+    """201 with the purchase's id. A cart that is turned away is a lost sale: it is kept, and there is an alert."""
     try:
         return _record()
     except RequestRefused as refused:
-        with transaction() as connection:
-            keep_refused_cart(
-                connection,
-                status=refused.status,
-                reason=refused.message,
-                body=g.body.data,
-                now=current_app.config["CLOCK"](),
-            )
+        _keep(refused)
+        raise
+    except AtCapacity:
+        _put_aside(503, "service: at capacity")
+        raise
+    except (SQLAlchemyError, psycopg.Error):
+        _put_aside(503, "service: the database did not answer")
         raise
 
 
-def _record() -> Response:
+@in_zone("purchases")
+def _record(engine: Engine) -> Response:
     raw = json_object(request, g.body)
     try:
         asked = PurchasesRequest.model_validate(
@@ -45,15 +54,30 @@ def _record() -> Response:
         raise RequestRefused(400, complaint(error)) from error
     g.request_id, g.trip_id, g.store_id = asked.request_id, asked.idempotent_shopping_trip_id, asked.store_id
     try:
-        with transaction() as connection:
-            recorded = record_purchase(
-                connection,
-                asked.cart(),
-                raw.text,
-                now=current_app.config["CLOCK"](),
-                new_id=lambda: str(uuid4()),
-            )
+        recorded = record_purchase(
+            engine, asked.cart(), raw.text, now=current_app.config["CLOCK"](), new_id=lambda: str(uuid4())
+        )
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
     g.outcome = recorded.outcome
     return Response(recorded.body, 201, content_type="application/json")
+
+
+def _keep(refused: RequestRefused) -> None:
+    """In the database, with an alert; where that does not answer, on disk, from where it is taken in later."""
+    zone: Zone = current_app.config["ZONES"]["purchases"]
+    kept: dict[str, Any] = {"status": refused.status, "reason": refused.message, "body": g.body.data}
+    try:
+        with zone.in_flight.place(), transaction(zone.engine) as connection:
+            keep_refused_cart(connection, **kept, now=current_app.config["CLOCK"]())
+    except (AtCapacity, SQLAlchemyError, psycopg.Error) as error:
+        log.warning("refused cart put aside", error=type(error).__name__)
+        _put_aside(refused.status, refused.message)
+
+
+def _put_aside(status: int, reason: str) -> None:
+    from backroom.purchases.refused_spool import spool
+
+    config = current_app.config["BACKROOM"]
+    folder = Path(config.refused_spool) if config.refused_spool else config.home / "refused-carts"
+    spool(folder, status=status, reason=reason, body=g.body.data, now=current_app.config["CLOCK"]())

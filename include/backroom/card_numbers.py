@@ -20,6 +20,8 @@ _NETWORKS = re.compile(
 )
 _CANDIDATE = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
 
+_CANDIDATE_BYTES = re.compile(_CANDIDATE.pattern.encode())
+
 
 def remove_card_numbers(
     value: Any, *, keep: frozenset[tuple[str, ...]] = frozenset(), path: tuple[str, ...] = ()
@@ -45,6 +47,14 @@ def remove_card_numbers(
 def remove_from_bytes(data: bytes) -> bytes:
     """The same for bytes of whatever kind, JSON or not: what a refused call's body is kept as."""
     return _CANDIDATE.sub(_replacement, data.decode("latin-1")).encode("latin-1")
+
+
+def holds_card_number(data: bytes) -> bool:
+    """Whether anything in it looks like a card number; quick where nothing has enough digits."""
+    return any(
+        looks_like_card_number(re.sub(rb"[ -]", b"", found[0]).decode("ascii"))
+        for found in _CANDIDATE_BYTES.finditer(data)
+    )
 
 
 def looks_like_card_number(digits: str) -> bool:

@@ -1,4 +1,4 @@
-"""Verifies an identity key: looks up, decides, remembers the answer. One transaction, the caller's.
+"""Verifies an identity key: one look-up, a decision, one statement that remembers the answer.
 
 Idempotent by `authEvent.id`: the first answer (200 or 401) is stored and repeated byte for byte, also to copies that
 arrive at once. A scan key code serves one `authEvent.id`.
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
-from sqlalchemy.dialects.postgresql import insert
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Engine
 
+from backroom.amazon import exact_json
+from backroom.db.serving import Statement, transaction
 from backroom.entry.decision import Decision, GateRules, KnownShopper, Reason, decide
 from backroom.entry.scan_code import ScanCode, parse_scan_code
-from backroom.entry.tables import gate_decision, scan_code_use
 from backroom.reviews.cases import open_case
 from backroom.shoppers.registry import key_hash
 
@@ -47,14 +48,14 @@ class GateAnswer:
 
 
 def verify_identity_key(
-    connection: Connection, event: GateEvent, raw_body: Mapping[str, Any], *, rules: GateRules, now: datetime
+    engine: Engine, event: GateEvent, raw_body: Mapping[str, Any], *, rules: GateRules, now: datetime
 ) -> GateAnswer:
     """Answers a gate event. `now`: when it was received; rules go by the event's own time. Raises UnknownStore."""
     code = parse_scan_code(event.key)
     hashed = key_hash(event.key)
-    facts = _look_up(connection, event, code, hashed)
+    facts = _look_up(engine, event, code, hashed)
     if facts.prior_status is not None:
-        return _repeat(connection, event, hashed, facts)
+        return _repeat(engine, event, hashed, facts)
     if not facts.store_active:
         raise UnknownStore(event.store_id)
     decision = decide(
@@ -65,36 +66,33 @@ def verify_identity_key(
         balance_denies=facts.risk_strategy == "RETAILER_MANAGED",
         rules=rules,
     )
-    attempt = connection.begin_nested()
-    if decision.admitted and code is not None and not _use_code(connection, code, event, now):
-        decision = Decision(Reason.CODE_USED, decision.shopper)
-    answer = _answer(decision)
-    if _remember(connection, event, hashed, decision, answer, raw_body, now):
-        attempt.commit()
-        return answer
-    attempt.rollback()  # a copy was faster: its answer stands, and a code of ours is not used up
-    return _repeat(connection, event, hashed, _look_up(connection, event, code, hashed))
+    try:
+        return _remember(engine, event, code, hashed, decision, raw_body, now)
+    except UniqueViolation:  # a copy was faster: its answer stands, and nothing of this call was stored
+        return _repeat(engine, event, hashed, _look_up(engine, event, code, hashed))
 
 
-_FACTS = text("""
+_FACTS = Statement("""
     select store.active as store_active, store.risk_strategy,
            prior.status as prior_status, prior.key_hash as prior_key_hash, prior.response_body as prior_body,
            known.shopper_id, known.revoked, known.expires_at, shopper.type, shopper.active, shopper.flagged,
            exists (select from debt where debt.shopper_id = known.shopper_id and debt.state = 'OPEN'
-                   and debt.amount > debt.paid) as owes,
+                   and debt.amount > debt.paid
+                   and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)) as owes,
            used.auth_event_id as used_by
     from (select) as always
-    left join store on store.store_id = :store_id
-    left join gate_decision as prior on prior.auth_event_id = :auth_event_id
-    left join recognition_key as known on known.key_hash = :key_hash and known.kind = :kind
+    left join store on store.store_id = %(store_id)s
+    left join gate_decision as prior on prior.auth_event_id = %(auth_event_id)s
+    left join recognition_key as known on known.key_hash = %(key_hash)s and known.kind = %(kind)s
+         and (known.store_id is null or known.store_id = %(store_id)s)
     left join shopper on shopper.shopper_id = known.shopper_id
-    left join scan_code_use as used on used.code_hash = :code_hash and used.auth_event_id <> :auth_event_id
+    left join scan_code_use as used on used.code_hash = %(code_hash)s and used.auth_event_id <> %(auth_event_id)s
 """)
 
 
-def _look_up(connection: Connection, event: GateEvent, code: ScanCode | None, hashed: str) -> Row:
-    return connection.execute(
-        _FACTS,
+def _look_up(engine: Engine, event: GateEvent, code: ScanCode | None, hashed: str) -> Any:
+    return _FACTS.one(
+        engine,
         {
             "store_id": event.store_id,
             "auth_event_id": event.auth_event_id,
@@ -102,10 +100,10 @@ def _look_up(connection: Connection, event: GateEvent, code: ScanCode | None, ha
             "kind": "OPAQUE" if code is None else "TOKEN",
             "code_hash": None if code is None else code.code_hash,
         },
-    ).one()
+    )
 
 
-def _known_shopper(facts: Row) -> KnownShopper | None:
+def _known_shopper(facts: Any) -> KnownShopper | None:
     if facts.shopper_id is None:
         return None
     return KnownShopper(
@@ -119,73 +117,90 @@ def _known_shopper(facts: Row) -> KnownShopper | None:
     )
 
 
-def _use_code(connection: Connection, code: ScanCode, event: GateEvent, now: datetime) -> bool:
-    """Whether the code now serves this event. Waits for another gate that shows it at the same moment."""
-    connection.execute(
-        insert(scan_code_use)
-        .values(code_hash=code.code_hash, auth_event_id=event.auth_event_id, used_at=now)
-        .on_conflict_do_nothing()
+_COLUMNS = """
+    auth_event_id, request_id, store_id, key_hash, auth_event_at, status, reason, shopper_id, shopper_type,
+    response_body, raw_body, received_at
+"""
+_VALUES = """
+    %(auth_event_id)s, %(request_id)s, %(store_id)s, %(key_hash)s, %(auth_event_at)s, %(status)s, %(reason)s,
+    %(shopper_id)s, %(shopper_type)s, %(response_body)s, %(raw_body)s::jsonb, %(received_at)s
+"""
+_REMEMBER = Statement(f"insert into gate_decision ({_COLUMNS}) values ({_VALUES}) returning true as ours")  # noqa: S608
+# The code is claimed for this event, or is found to serve another, which two gates at the same moment wait for.
+_CLAIM_AND_REMEMBER = Statement(f"""
+    with claimed as (
+        insert into scan_code_use (code_hash, auth_event_id, used_at)
+        values (%(code_hash)s, %(auth_event_id)s, %(received_at)s)
+        on conflict (code_hash) do update set auth_event_id = scan_code_use.auth_event_id
+        returning auth_event_id = %(auth_event_id)s as ours
+    ), remembered as (
+        insert into gate_decision ({_COLUMNS})
+        select %(auth_event_id)s, %(request_id)s, %(store_id)s, %(key_hash)s, %(auth_event_at)s,
+               case when ours then %(status)s else 401 end, case when ours then %(reason)s else %(used_reason)s end,
+               %(shopper_id)s, %(shopper_type)s, case when ours then %(response_body)s else %(used_body)s end,
+               %(raw_body)s::jsonb, %(received_at)s
+        from claimed
     )
-    served = connection.execute(
-        text("select auth_event_id from scan_code_use where code_hash = :code_hash"), {"code_hash": code.code_hash}
-    ).scalar_one()
-    return bool(served == event.auth_event_id)
+    select ours from claimed
+""")  # noqa: S608
+
+
+def _remember(
+    engine: Engine,
+    event: GateEvent,
+    code: ScanCode | None,
+    hashed: str,
+    decision: Decision,
+    raw_body: Mapping[str, Any],
+    now: datetime,
+) -> GateAnswer:
+    """Stores the decision with its answer. Raises UniqueViolation where a copy of the event has been answered."""
+    answer = _answer(decision)
+    used = _answer(Decision(Reason.CODE_USED, decision.shopper))
+    values = {
+        "auth_event_id": event.auth_event_id,
+        "request_id": event.request_id,
+        "store_id": event.store_id,
+        "key_hash": hashed,
+        "auth_event_at": event.at,
+        "status": answer.status,
+        "reason": answer.reason,
+        "shopper_id": decision.shopper.shopper_id if decision.shopper else None,
+        "shopper_type": decision.shopper.type if decision.shopper else None,
+        "response_body": answer.body,
+        "raw_body": exact_json.dumps({name: value for name, value in raw_body.items() if name != "identityKey"}),
+        "received_at": now,
+    }
+    if code is None or not decision.admitted:  # a code is used up only when it opens a gate
+        _REMEMBER.one(engine, values)
+        return answer
+    claim = {"code_hash": code.code_hash, "used_reason": used.reason, "used_body": used.body}
+    return answer if _CLAIM_AND_REMEMBER.one(engine, values | claim).ours else used
 
 
 def _answer(decision: Decision) -> GateAnswer:
     if decision.admitted and decision.shopper is not None:
         visitor = {"id": decision.shopper.shopper_id, "type": decision.shopper.type}
-        return GateAnswer(200, _bytes({"visitorDetails": visitor}), decision.reason)
-    return GateAnswer(401, _bytes({"errorMsg": "identityKey: invalid or unknown key"}), decision.reason)
+        return GateAnswer(200, _bytes({"visitorDetails": visitor}), decision.reason.value)
+    return GateAnswer(401, _bytes({"errorMsg": "identityKey: invalid or unknown key"}), decision.reason.value)
 
 
 def _bytes(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _remember(
-    connection: Connection,
-    event: GateEvent,
-    hashed: str,
-    decision: Decision,
-    answer: GateAnswer,
-    raw_body: Mapping[str, Any],
-    now: datetime,
-) -> bool:
-    """False where a copy of the event has been answered already."""
-    made = connection.scalar(
-        insert(gate_decision)
-        .values(
-            auth_event_id=event.auth_event_id,
-            request_id=event.request_id,
-            store_id=event.store_id,
-            key_hash=hashed,
-            auth_event_at=event.at,
-            status=answer.status,
-            reason=decision.reason,
-            shopper_id=decision.shopper.shopper_id if decision.shopper else None,
-            shopper_type=decision.shopper.type if decision.shopper else None,
-            response_body=answer.body,
-            raw_body={name: value for name, value in raw_body.items() if name != "identityKey"},
-            received_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(gate_decision.c.auth_event_id)
-    )
-    return made is not None
-
-
-def _repeat(connection: Connection, event: GateEvent, hashed: str, facts: Row) -> GateAnswer:
+def _repeat(engine: Engine, event: GateEvent, hashed: str, facts: Any) -> GateAnswer:
     if facts.prior_key_hash != hashed:
-        open_case(
-            connection,
-            kind="DIFFERENT_KEY",
-            subject=event.auth_event_id,
-            store_id=event.store_id,
-            asked_by="entry",
-            question="A gate event came again with another identity key; the first answer was given again. Why?",
-            known={"first_answer": facts.prior_status, "request_id": event.request_id},
-            choices=[("seen", "nothing changes: the first answer stands")],
-            now=event.at,
-        )
+        with transaction(engine) as connection:
+            open_case(
+                connection,
+                kind="DIFFERENT_KEY",
+                subject=event.auth_event_id,
+                store_id=event.store_id,
+                asked_by="entry",
+                question="A gate event came again with another identity key; the first answer was given again. Why?",
+                known={"first_answer": facts.prior_status, "request_id": event.request_id},
+                choices=[("seen", "nothing changes: the first answer stands")],
+                now=event.at,
+            )
     return GateAnswer(facts.prior_status, bytes(facts.prior_body), "REPEATED")

@@ -13,11 +13,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, text
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backroom.charges.opening import open_charge
 from backroom.clock import business_date
+from backroom.db.serving import transaction
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, GateRecord, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
@@ -38,7 +39,13 @@ class Recorded:
     outcome: str
 
 
-def record_purchase(
+def record_purchase(engine: Engine, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]) -> Recorded:
+    """`record_purchase_in` with a transaction of its own."""
+    with transaction(engine) as connection:
+        return record_purchase_in(connection, cart, raw_body, now=now, new_id=new_id)
+
+
+def record_purchase_in(
     connection: Connection, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]
 ) -> Recorded:
     """Records the cart or repeats the answer that it got. `raw_body` is the call's JSON text, `now` when it came.

@@ -134,7 +134,7 @@ def upgrade() -> None:
             sa.Integer(),
             server_default="0",
             nullable=False,
-            comment="which part of the source: a cart's line, a return's number, a count's correction; 0: the whole of it",
+            comment="which part of the source: a line, a return's number, a count's correction; 0: all of it",
         ),
         sa.Column(
             "quantity",
@@ -504,6 +504,7 @@ def _grant() -> None:
     op.execute(f"grant select, insert on {CONNECTOR_WRITES} to backroom_connector")
     op.execute(f"grant select on {PORTAL_READS} to backroom_portal")
     op.execute("grant insert on recognition_key to backroom_portal")
+    op.execute("grant update (auth_event_id) on scan_code_use to backroom_connector")
 
 
 def downgrade() -> None:

@@ -1,0 +1,115 @@
+"""How many calls are worked on at once. What is beyond is told so at once, and those inside stay fast.
+
+The gate and the carts are apart: a limit each, and a database pool each of the same size. A rush of carts can't close
+the gate, nor the other way round. Source: inbound.md (429 at the gate; a cart is never answered 429).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from backroom.db.engine import database_url
+from backroom.db.serving import is_lost, serving_engine
+from backroom.settings import Settings
+
+
+class AtCapacity(Exception):
+    """No place became free in time."""
+
+
+class InFlight:
+    """So many places; so many calls more may wait for one, each so long."""
+
+    def __init__(self, places: int, *, waiting: int, patience_seconds: float) -> None:
+        self._places = _tokens(places)
+        self._line = _tokens(places + waiting)
+        self._patience = patience_seconds
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place. Raises AtCapacity where the line is full, or no place is free within the patience."""
+        try:
+            self._line.get_nowait()
+        except Empty:
+            raise AtCapacity from None
+        try:
+            try:
+                self._places.get(timeout=self._patience)
+            except Empty:
+                raise AtCapacity from None
+            try:
+                yield
+            finally:
+                self._places.put(None)
+        finally:
+            self._line.put(None)
+
+
+def _tokens(number: int) -> SimpleQueue[None]:
+    tokens: SimpleQueue[None] = SimpleQueue()
+    for _ in range(number):
+        tokens.put(None)
+    return tokens
+
+
+class Zone:
+    """The calls of one kind: their limit and their connections. Nothing is connected until the first call."""
+
+    def __init__(self, name: str, config: Settings, *, places: int, seconds: float) -> None:
+        self.name = name
+        self.in_flight = InFlight(places, waiting=config.connector_waiting, patience_seconds=seconds)
+        self._config, self._places, self._seconds = config, places, seconds
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The zone's own pool."""
+        if self._engine is None:
+            self._engine = serving_engine(
+                database_url(self._config),
+                connections=self._places,
+                timeout_seconds=self._seconds,
+                application=f"backroom connector {self.name}",
+            )
+        return self._engine
+
+
+def zones(config: Settings) -> dict[str, Zone]:
+    """The gate's and the carts'."""
+    return {
+        "gate": Zone("gate", config, places=config.connector_gate_calls, seconds=config.connector_gate_seconds),
+        "purchases": Zone(
+            "purchases", config, places=config.connector_purchases_calls, seconds=config.connector_purchases_seconds
+        ),
+    }
+
+
+def in_zone(name: str) -> Callable[[Callable[[Engine], Any]], Callable[[], Any]]:
+    """A view that holds one of the zone's places and gets the zone's engine.
+
+    Every call may be repeated without a further effect, so one that loses its connection is tried again, once, on
+    another: after a restart of the database no call fails for a connection that was left over from before.
+    """
+
+    def decorate(view: Callable[[Engine], Any]) -> Callable[[], Any]:
+        @wraps(view)
+        def limited() -> Any:
+            zone: Zone = current_app.config["ZONES"][name]
+            with zone.in_flight.place():
+                try:
+                    return view(zone.engine)
+                except Exception as error:
+                    if not is_lost(error):
+                        raise
+                    return view(zone.engine)
+
+        return limited
+
+    return decorate

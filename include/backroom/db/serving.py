@@ -1,0 +1,88 @@
+"""Connections for processes that answer calls: a pool of its own for each kind of call, every wait bounded.
+
+A call takes a connection that commits each statement by itself, so that a look-up and one statement that writes all are
+two round trips. What needs several statements together asks for a transaction on the same pool. Statements are planned
+once per connection: their parameters are keys, for which one plan is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import RowFactory, namedtuple_row
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+
+def serving_engine(url: URL | str, *, connections: int, timeout_seconds: float, application: str) -> Engine:
+    """At most so many connections; a statement or a wait for a lock ends after `timeout_seconds` with an error."""
+    milliseconds = int(timeout_seconds * 1000)
+    options = {
+        "timezone": "UTC",
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "plan_cache_mode": "force_generic_plan",
+        "jit": "off",
+    }
+    return create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=timeout_seconds,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": max(2, int(timeout_seconds)),
+            "application_name": application,
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            "prepare_threshold": 0,
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Several statements that commit together."""
+    with engine.connect() as connection:
+        together = connection.execution_options(isolation_level="READ COMMITTED")
+        with together.begin():
+            yield together
+
+
+class Statement:
+    """One SQL statement with `%(name)s` parameters, prepared once per connection; it commits by itself.
+
+    Goes to the driver without SQLAlchemy's own layer, which would cost as much again as the statement.
+    """
+
+    def __init__(self, sql: str, row_factory: RowFactory[Any] = namedtuple_row) -> None:
+        self._sql = sql
+        self._row_factory = row_factory
+
+    def one(self, engine: Engine, parameters: Mapping[str, Any]) -> Any:
+        """Its only row, or None. Raises psycopg's errors; where a connection is lost, the pool begins anew."""
+        pooled = engine.raw_connection()
+        try:
+            cursor = pooled.driver_connection.cursor(row_factory=self._row_factory)  # type: ignore[union-attr]
+            cursor.execute(self._sql, parameters, prepare=True)
+            return cursor.fetchone()
+        except psycopg.OperationalError as error:
+            if is_lost(error):
+                pooled.invalidate()
+                engine.dispose()  # the others were made before the loss, too
+            raise
+        finally:
+            pooled.close()
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the database went away, so that a fresh connection may still do; not a time-out of a statement."""
+    original = error.orig if isinstance(error, OperationalError) else error
+    return isinstance(original, psycopg.OperationalError) and not isinstance(
+        original, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable
+    )
