@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TOKEN_BITS = 84  # 21 hex digits
+LONGEST_CUSTOM_PART = 64  # (ours): with it, a code is read by any telephone's camera, and far below Amazon's limit
 _LAYOUT = re.compile(rb"JWO([A-Z0-9]{4})([0-9a-fA-F]{11})([0-9a-fA-F]{21})[0-9a-zA-Z]*")
+_PREFIX = re.compile("[A-Z0-9]{4}")
+_TOKEN = re.compile("[0-9a-f]{21}")
+_CUSTOM_PART = re.compile(f"[0-9A-Za-z]{{0,{LONGEST_CUSTOM_PART}}}")
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,22 @@ def parse_scan_code(key: bytes) -> ScanCode | None:
         return None
     prefix, milliseconds, token = (part.decode("ascii") for part in found.groups())
     return ScanCode(prefix, int(milliseconds, 16), token.lower())
+
+
+def make_scan_code(prefix: str, made_at: datetime, token: str, custom_part: str = "") -> str:
+    """The text of a code. `token`: 21 lower-case hex digits. Raises ValueError where a part has not its shape."""
+    milliseconds = (made_at - EPOCH) // timedelta(milliseconds=1)
+    for part, shape in ((prefix, _PREFIX), (token, _TOKEN), (custom_part, _CUSTOM_PART)):
+        if not shape.fullmatch(part):
+            raise ValueError(f"a part of a scan key code must have the shape {shape.pattern}")
+    if not 0 <= milliseconds < 1 << 44:
+        raise ValueError("a scan key code's time must be in the years 1970 to 2527")
+    return f"JWO{prefix}{milliseconds:011x}{token}{custom_part}"
+
+
+def portal_pattern(prefix: str) -> str:
+    """The regular expression for Amazon's merchant portal: what it does not match never reaches our gate.
+
+    Every engine reads it alike: letters, digits, classes and counts only.
+    """
+    return f"^JWO{prefix}[0-9a-fA-F]{{32}}[0-9A-Za-z]{{0,{LONGEST_CUSTOM_PART}}}$"

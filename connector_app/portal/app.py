@@ -1,0 +1,61 @@
+"""Puts the portal together: authentication before everything, routes, one envelope for errors, one log line a call.
+
+No rule and no SQL here: who gets a code is decided in `backroom.entry`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from backroom import logs
+from backroom.clock import Clock, system_clock
+from backroom.settings import Settings, settings
+from connector_app.portal import errors, health, recognition_tokens
+from connector_app.portal.bearer import IdentityProvider, NotAuthenticated, identity_provider
+
+OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+
+log = structlog.get_logger("portal")
+
+
+def create_app(config: Settings | None = None, clock: Clock = system_clock) -> Flask:
+    """The WSGI app. Raises ConfigurationError where a setting that it needs is missing or too weak."""
+    config = config or settings()
+    logs.configure(config.log_level)
+    app = Flask(__name__, static_folder=None)
+    app.config["BACKROOM"] = config
+    app.config["CLOCK"] = clock
+    _authenticate_before_all_else(app, identity_provider(config), clock)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(recognition_tokens.blueprint)
+    errors.register(app)
+    app.after_request(_log_call)
+    return app
+
+
+def _authenticate_before_all_else(app: Flask, provider: IdentityProvider, clock: Clock) -> None:
+    @app.before_request
+    def _authenticate() -> Response | None:
+        g.began = time.perf_counter()
+        if request.routing_exception is not None or request.endpoint in OPEN_ENDPOINTS:
+            return None  # no such path, no such method: answered without looking at the call
+        try:
+            g.shopper_id = provider.shopper(request.headers.get("Authorization"), clock())
+        except NotAuthenticated as error:
+            g.outcome = f"NOT_AUTHENTICATED {error.reason}"
+            answer = errors.envelope(401, "authentication: a valid bearer token is needed")
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        return None
+
+
+def _log_call(response: Response) -> Response:
+    rule = request.url_rule.rule if request.url_rule else "no such path"
+    facts = {name: g.get(name) for name in ("store_id", "outcome") if g.get(name)}
+    seconds = round(time.perf_counter() - g.began, 4) if "began" in g else None
+    write = log.debug if request.endpoint in OPEN_ENDPOINTS else log.info
+    write("call", method=request.method, path=rule, status=response.status_code, seconds=seconds, **facts)
+    return response
