@@ -27,15 +27,18 @@ Row = TypeVar("Row", bound=SourceRow)
 
 
 def read_csv(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
-    """(line number, row) of a UTF-8 CSV file with a header, as the file is read. Raises SourceFileError."""
+    """(line number, row) of a UTF-8 CSV file with a header, as the file is read. Raises SourceFileError.
+
+    A column of the model that has a default may be missing from the file.
+    """
     with _open(path) as text:
         reader = csv.reader(text, strict=True)
         try:
             header = next(reader, [])
-            missing = [name for name in model.model_fields if name not in header]
+            missing = [name for name, field in model.model_fields.items() if field.is_required() and name not in header]
             if missing:
                 raise SourceFileError(f"{path}: line 1: the column {missing[0]!r} is missing")
-            places = [(name, header.index(name)) for name in model.model_fields]
+            places = [(name, header.index(name)) for name in model.model_fields if name in header]
             for cells in reader:
                 if len(cells) != len(header):
                     raise SourceFileError(

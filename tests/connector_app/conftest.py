@@ -83,10 +83,11 @@ def retailer(database: Engine) -> Engine:
         )
         connection.execute(
             text(
-                "insert into promotion (promotion_id, store_id, kind, item_sku, percentage, valid_from)"
-                " values ('SPRING', 'STORE-001', 'LINE_PERCENTAGE', 'SOAP', 0.25, '2026-03-01Z')"
+                "insert into promotion (promotion_id, store_id, kind, percentage, valid_from)"
+                " values ('SPRING', 'STORE-001', 'LINE_PERCENTAGE', 0.25, '2026-03-01Z')"
             )
         )
+        connection.execute(text("insert into promotion_item values ('STORE-001', 'SOAP', 'SPRING')"))
         for shopper_id, kind in (
             ("ana", "SHOPPER"), ("flagged", "SHOPPER"), ("debtor", "SHOPPER"), ("kim", "ASSOCIATE"),
         ):  # fmt: skip

@@ -52,7 +52,8 @@ def test_a_cart_is_priced_stored_and_its_charge_opened(amazon: Amazon, retailer:
     assert (soap["list_amount"], soap["promotion_amount"], soap["tax_amount"]) == (
         Decimal("11.97"), Decimal("2.99"), Decimal("0.80"),
     )  # fmt: skip
-    assert (soap["promotion_id"], soap["tax_jurisdiction"]) == ("SPRING", "US-NY")
+    assert [applied["promotion_id"] for applied in soap["promotions"]] == ["SPRING"]
+    assert soap["tax_jurisdiction"] == "US-NY"
     # 0.5 lb = 0.226796185 kg, x 19.90 = 4.5132…
     assert (ham["list_amount"], ham["price_unit"], ham["quantity"]) == (Decimal("4.51"), "kg", Decimal("0.5"))
     assert purchase["total"] == Decimal("4.98") + Decimal("9.78") + Decimal("4.51")
@@ -220,10 +221,10 @@ def test_a_price_counts_from_its_first_instant(amazon: Amazon, retailer: Engine)
     body = cart_body(line("SOAP"), shoppingTrip=cart_body()["shoppingTrip"])
     body["shoppingTrip"] |= {"startTime": "2026-02-28T23:00:00Z", "endTime": "2026-02-28T23:59:59.999Z"}
     amazon.purchases(body)
-    assert lines(retailer, body["idempotentShoppingTripId"])[0]["promotion_id"] is None
+    assert lines(retailer, body["idempotentShoppingTripId"])[0]["promotions"] == []
     later = changed(cart_body(line("SOAP")), "shoppingTrip.startTime", "2026-02-28T23:00:00Z")
     amazon.purchases(changed(later, "shoppingTrip.endTime", "2026-03-01T00:00:00Z"))
-    assert lines(retailer, later["idempotentShoppingTripId"])[0]["promotion_id"] == "SPRING"
+    assert lines(retailer, later["idempotentShoppingTripId"])[0]["promotions"][0]["promotion_id"] == "SPRING"
 
 
 def test_unknown_attributes_are_kept_to_the_last_digit(amazon: Amazon, retailer: Engine) -> None:

@@ -77,8 +77,8 @@ def test_a_wrong_line_is_named_and_nothing_is_loaded(
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("P1,S1,LINE_PERCENTAGE,,,0.1,2026-01-01T00:00:00Z,,", "item_sku goes with LINE_PERCENTAGE"),
-        ("P1,S1,LINE_PERCENTAGE,A,T,0.1,2026-01-01T00:00:00Z,,", "shopping_trip_id goes with BASKET_PERCENTAGE"),
+        ("P1,S1,LINE_PERCENTAGE,,,0.1,2026-01-01T00:00:00Z,,", "column 'item_sku': LINE_PERCENTAGE needs it"),
+        ("P1,S1,LINE_PERCENTAGE,A,T,0.1,2026-01-01T00:00:00Z,,", "column 'shopping_trip_id': goes with BASKET_… only"),
         ("P1,S1,BASKET_PERCENTAGE,,T,12.5,2026-01-01T00:00:00Z,,", "0.125 is 12.5 %"),
         ("P1,S1,BUY_ONE,A,,0.1,2026-01-01T00:00:00Z,,", "column 'kind'"),
         ("P0,S1,BASKET_PERCENTAGE,,,0.1,2026-01-01T00:00:00Z,,", "'P0' is there twice"),

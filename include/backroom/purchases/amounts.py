@@ -5,40 +5,47 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from backroom.money import places
+from backroom.purchases.minor_units import decimal
 from backroom.purchases.pricing import PricedCart, PricedLine, Problem
 
+_TOTALS = ("list_total", "promotion_total", "tax_total", "tax_included_total", "total")
 _LINE_COLUMNS = (
-    "list_price", "price_unit", "list_amount", "promotion_id", "promotion_percentage", "promotion_amount",
-    "product_tax_code", "tax_rate", "tax_jurisdiction", "tax_amount", "total",
+    "list_price", "price_unit", "list_amount", "promotion_amount", "product_tax_code", "tax_rate", "tax_jurisdiction",
+    "tax_amount", "total",
 )  # fmt: skip
 
 
 def totals(priced: PricedCart | list[Problem]) -> dict[str, Decimal]:
     """The columns of a purchase; zeros where the cart has no price."""
     if isinstance(priced, list):
-        return dict.fromkeys(("list_total", "promotion_total", "tax_total", "total"), Decimal(0))
-    return {
-        "list_total": priced.list_total.amount,
-        "promotion_total": priced.promotion_total.amount,
-        "tax_total": priced.tax_total.amount,
-        "total": priced.total.amount,
-    }
+        return dict.fromkeys(_TOTALS, Decimal(0))
+    return {name: getattr(priced, name).amount for name in _TOTALS}
 
 
 def line_amounts(line: PricedLine | None) -> dict[str, Any]:
-    """The columns of a line; nulls where it has no price."""
+    """The columns of a line; nulls (and no promotions) where it has no price."""
     if line is None:
-        return dict.fromkeys(_LINE_COLUMNS)
+        return {**dict.fromkeys(_LINE_COLUMNS), "promotions": [], "tax_included": False}
+    digits = places(line.currency)
     return {
         "list_price": line.list_price,
         "price_unit": line.product.sold_by,
-        "list_amount": line.list_amount.amount,
-        "promotion_id": line.promotion.promotion_id if line.promotion else None,
-        "promotion_percentage": line.promotion.percentage if line.promotion else None,
-        "promotion_amount": line.promotion_amount.amount,
+        "list_amount": decimal(line.list_minor, digits),
+        "promotions": [
+            {
+                "promotion_id": promotion.promotion_id,
+                "kind": promotion.kind,
+                "description": promotion.description,
+                "amount": str(decimal(amount, digits)),
+            }
+            for promotion, amount in line.taken
+        ],
+        "promotion_amount": decimal(line.promotion_minor, digits),
         "product_tax_code": line.product.product_tax_code,
         "tax_rate": line.product.tax_rate,
         "tax_jurisdiction": line.product.tax_jurisdiction,
-        "tax_amount": line.tax_amount.amount,
-        "total": line.total.amount,
+        "tax_amount": decimal(line.tax_minor, digits),
+        "tax_included": line.tax_included,
+        "total": decimal(line.total_minor, digits),
     }

@@ -36,7 +36,10 @@ class GateRecord:
 
 @dataclass(frozen=True)
 class Cart:
-    """A finished trip. Times are UTC; the trip is priced as of `ended_at`."""
+    """A finished trip. Times are UTC; the trip is priced as of `ended_at`.
+
+    `loyalty_ids` are the loyalty accounts that were scanned during it: what they were given counts for its price.
+    """
 
     request_id: str
     shopping_trip_id: str
@@ -46,6 +49,7 @@ class Cart:
     auth_events: tuple[AuthEvent, ...]
     items: tuple[CartItem, ...]
     shopper_identity: str | None = None
+    loyalty_ids: tuple[str, ...] = ()
 
     @property
     def payable(self) -> bool:
@@ -81,13 +85,15 @@ def owner_of(cart: Cart, at_the_gate: Mapping[str, GateRecord]) -> Owner:
     `at_the_gate` holds our own answers by auth event id, where the gate asked us. Source: inbound.md, 5.
     """
     refused = {event_id for event_id, record in at_the_gate.items() if not record.admitted}
-    came_in = [event for event in cart.auth_events if event.auth_event_id not in refused]
-    first = (came_in or cart.auth_events)[0]
+    entries = [event for event in cart.auth_events if event.shopper_type != "LOYALTY"] or cart.auth_events
+    came_in = [event for event in entries if event.auth_event_id not in refused]
+    first = (came_in or entries)[0]
     if not first.by_app:
         return Owner("CREDIT_CARD")
     record = at_the_gate.get(first.auth_event_id)
+    named = first.shopper_type != "LOYALTY"  # a loyalty account is not a shopper
     return Owner(
         "APP",
-        first.shopper_id or (record.shopper_id if record else None),
-        first.shopper_type or (record.shopper_type if record else None),
+        (first.shopper_id if named else None) or (record.shopper_id if record else None),
+        (first.shopper_type if named else None) or (record.shopper_type if record else None),
     )

@@ -7,25 +7,15 @@ valid_to (exclusive, empty: open).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pydantic import model_validator
 from sqlalchemy import Connection, text
 
 from backroom.errors import SourceFileError
-from backroom.source_files import (
-    Amount,
-    Identifier,
-    Instant,
-    OptionalIdentifier,
-    OptionalInstant,
-    Rate,
-    SourceRow,
-    Words,
-    read_csv,
-)
+from backroom.purchases.promotion_row import Period, PromotionRow
+from backroom.source_files import Amount, Identifier, Rate, Words, read_csv
 
 
 def load_prices(connection: Connection, path: Path) -> int:
@@ -34,7 +24,10 @@ def load_prices(connection: Connection, path: Path) -> int:
 
 
 def load_promotions(connection: Connection, path: Path) -> int:
-    """promotions.csv; percentages are fractions, 0.125 is 12.5 %. Returns the rows. Raises SourceFileError."""
+    """promotions.csv with the products of each; docs/pricing.md names the columns. Returns the rows.
+
+    Percentages are fractions: 0.125 is 12.5 %. Raises SourceFileError.
+    """
     return _load(connection, path, _PROMOTIONS)
 
 
@@ -43,45 +36,14 @@ def load_taxes(connection: Connection, path: Path) -> int:
     return _load(connection, path, _TAXES)
 
 
-class _Period(SourceRow):
-    valid_from: Instant
-    valid_to: OptionalInstant
-
-    @model_validator(mode="after")
-    def _forward(self) -> _Period:
-        if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise ValueError("valid_to is not after valid_from")
-        return self
-
-
-class _Price(_Period):
+class _Price(Period):
     store_id: Identifier
     item_sku: Identifier
     price: Amount
     currency: Identifier
 
 
-class _Promotion(_Period):
-    promotion_id: Identifier
-    store_id: Identifier
-    kind: Literal["LINE_PERCENTAGE", "BASKET_PERCENTAGE"]
-    item_sku: OptionalIdentifier
-    shopping_trip_id: OptionalIdentifier
-    percentage: Rate
-    description: Words
-
-    @model_validator(mode="after")
-    def _scope(self) -> _Promotion:
-        if (self.kind == "LINE_PERCENTAGE") != (self.item_sku is not None):
-            raise ValueError("item_sku goes with LINE_PERCENTAGE, and only with it")
-        if self.kind == "LINE_PERCENTAGE" and self.shopping_trip_id is not None:
-            raise ValueError("shopping_trip_id goes with BASKET_PERCENTAGE only")
-        if not 0 < self.percentage <= 1:
-            raise ValueError("percentage is a fraction above 0, at most 1: 0.125 is 12.5 %")
-        return self
-
-
-class _Tax(_Period):
+class _Tax(Period):
     store_id: Identifier
     product_tax_code: Words
     jurisdiction: Identifier
@@ -96,10 +58,12 @@ class _Tax(_Period):
 
 @dataclass(frozen=True)
 class _Book:
-    row: type[_Period]
+    row: type[Period]
     table: str
-    columns: dict[str, str]  # the file's column → the table's
+    columns: dict[str, str]  # the row's field → the table's column
     checks: dict[str, str]  # a query for the first offending line → what is wrong with it
+    beside: dict[str, str] = field(default_factory=dict)  # fields that are no column of the table → their SQL type
+    then: str | None = None  # a statement that stores those
 
 
 def _one_at_a_time(*key: str) -> str:
@@ -133,9 +97,9 @@ _PRICES = _Book(
     },
 )  # fmt: skip
 _PROMOTIONS = _Book(
-    _Promotion,
+    PromotionRow,
     "promotion",
-    {name: name for name in _Promotion.model_fields},
+    {name: name for name in PromotionRow.model_fields if name != "item_sku"},
     {
         **_STORE_KNOWN,
         "select max(line), promotion_id from incoming group by promotion_id having count(*) > 1 order by 1 limit 1": (
@@ -146,6 +110,9 @@ _PROMOTIONS = _Book(
             "column 'promotion_id': {!r} belongs to another store"
         ),
     },
+    beside={"item_sku": "text[]"},
+    then="insert into promotion_item (store_id, item_sku, promotion_id)"
+    " select store_id, unnest(item_sku), promotion_id from incoming",
 )
 _TAXES = _Book(
     _Tax,
@@ -159,19 +126,21 @@ _TAXES = _Book(
 
 
 def _load(connection: Connection, path: Path, book: _Book) -> int:
-    names = list(book.columns)
+    names = [*book.columns, *book.beside]
     columns = ", ".join(book.columns.values())
+    beside = "".join(f", cast(null as {kind}) as {name}" for name, kind in book.beside.items())
     connection.execute(
         text(
             f"create temporary table incoming on commit drop as"  # noqa: S608 - names of this module
-            f" select 0 as line, {columns} from {book.table} with no data"
+            f" select 0 as line, {columns}{beside} from {book.table} with no data"
         )
     )
     driver = connection.connection.driver_connection
     if driver is None:
         raise TypeError("the connection is closed")
     rows = 0
-    with driver.cursor() as cursor, cursor.copy(f"copy incoming (line, {columns}) from stdin") as copy:
+    incoming = ", ".join(["line", *book.columns.values(), *book.beside])
+    with driver.cursor() as cursor, cursor.copy(f"copy incoming ({incoming}) from stdin") as copy:
         for line, row in read_csv(path, book.row):
             copy.write_row((line, *(getattr(row, name) for name in names)))
             rows += 1
@@ -184,5 +153,7 @@ def _load(connection: Connection, path: Path, book: _Book) -> int:
     connection.execute(
         text(f"insert into {book.table} ({columns}) select {columns} from incoming")  # noqa: S608
     )
+    if book.then is not None:
+        connection.execute(text(book.then))
     connection.execute(text("drop table incoming"))
     return rows

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from sqlalchemy import Connection, text
 
 from backroom.purchases.barcodes import spellings
 from backroom.purchases.cart import Cart
-from backroom.purchases.pricing import Product, Promotion
+from backroom.purchases.pricing import Product
+from backroom.purchases.promotions import Promotion
 
 _PRODUCTS = text("""
     select item.item_type, item.item_id, product.item_sku, product.unit, product.product_tax_code,
@@ -27,16 +30,27 @@ _PRODUCTS = text("""
     order by item.spelling = item.item_id, item.spelling
 """)
 
+# A loyalty promotion counts where it was given to an account that the trip scanned, or that its shopper holds.
 _PROMOTIONS = text("""
-    select promotion_id, percentage, item_sku from (
-        select * from promotion where store_id = :store_id and item_sku = any(cast(:skus as text[]))
-        union all
-        select * from promotion where store_id = :store_id and shopping_trip_id = :trip_id
-        union all
-        select * from promotion
-        where store_id = :store_id and kind = 'BASKET_PERCENTAGE' and shopping_trip_id is null
-    ) as applicable
+    with applicable as (
+        select promotion_id from promotion_item where store_id = :store_id and item_sku = any(cast(:skus as text[]))
+        union
+        select promotion_id from promotion where store_id = :store_id and shopping_trip_id = :trip_id
+        union
+        select promotion_id from promotion
+        where store_id = :store_id and kind like 'BASKET%' and shopping_trip_id is null
+    )
+    select promotion.*, array(
+               select item.item_sku from promotion_item as item
+               where item.promotion_id = promotion.promotion_id and item.store_id = :store_id
+                 and item.item_sku = any(cast(:skus as text[]))
+           ) as item_skus
+    from applicable join promotion using (promotion_id)
     where valid_from <= :at and (valid_to is null or valid_to > :at)
+      and (not loyalty or exists (
+          select from loyalty_promotion as given join loyalty_account as account using (loyalty_id)
+          where given.promotion_id = promotion.promotion_id and account.active
+            and (account.loyalty_id = any(cast(:loyalty_ids as text[])) or account.shopper_id = :shopper_id)))
 """)
 
 
@@ -63,17 +77,45 @@ def products_of(connection: Connection, cart: Cart) -> dict[tuple[str, str], Pro
             sold_by=row.unit,
             list_price=row.amount,
             product_tax_code=row.product_tax_code,
-            tax_rate=row.rate or Product.tax_rate,
+            tax_rate=row.rate or Decimal(0),
             tax_jurisdiction=row.jurisdiction,
         )
         for row in rows
     }
 
 
-def promotions_for(connection: Connection, cart: Cart, skus: set[str]) -> list[Promotion]:
-    """All promotions that apply to the trip's end: for these SKUs, for this basket, for every basket."""
+def promotions_for(
+    connection: Connection, cart: Cart, skus: set[str], *, shopper_id: str | None = None
+) -> list[Promotion]:
+    """All promotions that apply to the trip's end: for these SKUs, for this basket, for every basket.
+
+    Those for loyalty accounts only where the cart's `loyalty_ids` or an account of `shopper_id` (whose trip it is) was
+    given them.
+    """
     rows = connection.execute(
         _PROMOTIONS,
-        {"skus": sorted(skus), "store_id": cart.store_id, "trip_id": cart.shopping_trip_id, "at": cart.ended_at},
+        {
+            "skus": sorted(skus),
+            "store_id": cart.store_id,
+            "trip_id": cart.shopping_trip_id,
+            "at": cart.ended_at,
+            "loyalty_ids": list(cart.loyalty_ids),
+            "shopper_id": shopper_id,
+        },
     )
-    return [Promotion(row.promotion_id, row.percentage, row.item_sku) for row in rows]
+    return [
+        Promotion(
+            promotion_id=row.promotion_id,
+            kind=row.kind,
+            percentage=row.percentage,
+            amount=row.amount,
+            item_skus=frozenset(row.item_skus),
+            buy_quantity=row.buy_quantity or 0,
+            get_quantity=row.get_quantity or 0,
+            minimum_amount=row.minimum_amount,
+            stacks=row.stacks,
+            stacking_order=row.stacking_order,
+            description=row.description,
+        )
+        for row in rows
+    ]

@@ -1,11 +1,12 @@
-"""What a cart costs: pure arithmetic over the price book as it was at the trip's end.
+"""What a cart costs: pure arithmetic over the price book as it was at the trip's end. docs/pricing.md is the rule.
 
-Per line, each step rounded half up to the currency's places:
+Per line, in whole minor units of the currency, each step rounded half up:
 
     list_amount      = list price x quantity (in the unit that the product is sold by)
-    promotion_amount = list_amount x the one applicable percentage that is largest (a tie: the smaller promotion id)
-    tax_amount       = (list_amount - promotion_amount) x the store's rate for the product's tax code
-    total            = list_amount - promotion_amount + tax_amount
+    promotion_amount = what the promotions take off it (promotions.py)
+    tax_amount       = (list_amount - promotion_amount) x the store's rate for the product's tax code, on top of it;
+                       or, where the store's prices include tax, what of it is tax
+    total            = list_amount - promotion_amount + tax_amount, or without the tax where it is inside
 
 The cart's totals are the sums of its lines. A cart with a line that can't be priced has no price at all.
 """
@@ -14,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import reduce
+from decimal import Decimal
 
-from backroom.money import Money, round_amount
+from backroom.money import Money, places
+from backroom.purchases.minor_units import decimal, for_quantity, part_of, part_within
+from backroom.purchases.price_words import line_in_words
+from backroom.purchases.promotions import BasketLine, Promotion, reduce
 
-GRAMS = {"g": Decimal(1), "kg": Decimal(1000), "lb": Decimal("453.59237"), "oz": Decimal("28.349523125")}
-LARGEST = Decimal(10) ** 10  # an amount must stay below it: what the books' columns hold
-_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # wide enough that only `round_amount` ever rounds
+LARGEST = 10**10  # an amount must stay below it: what the books' columns hold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CartItem:
     """A line of the cart as it came; `item_type` is SKU or SCANCODE, `unit` is unit, kg, g, lb or oz."""
 
@@ -36,7 +37,7 @@ class CartItem:
     line_item_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Product:
     """What the catalog and the price book say of a product at that store and instant."""
 
@@ -48,44 +49,64 @@ class Product:
     tax_jurisdiction: str | None = None
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """A percentage off (0.125 is 12.5 %): for one product, or for the whole basket where `item_sku` is None."""
+@dataclass(frozen=True, slots=True)
+class AppliedPromotion:
+    """What one promotion took off one line."""
 
-    promotion_id: str
-    percentage: Decimal
-    item_sku: str | None = None
+    promotion: Promotion
+    amount: Money
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PricedLine:
-    """A line with all that its price is made of. `list_price` is per unit that the product is sold by."""
+    """A line with all that its price is made of; the amounts in `…_minor` are whole minor units of `currency`."""
 
     item: CartItem
     product: Product
-    list_price: Decimal
-    list_amount: Money
-    promotion: Promotion | None
-    promotion_amount: Money
-    tax_amount: Money
-    total: Money
+    list_price: Decimal  # per unit that the product is sold by
+    currency: str
+    list_minor: int
+    taken: Sequence[tuple[Promotion, int]]  # off this line, in the order applied
+    tax_minor: int
+    tax_included: bool
+    total_minor: int
+
+    @property
+    def list_amount(self) -> Money:
+        """List price x quantity."""
+        return _money(self.list_minor, self.currency)
+
+    @property
+    def promotions(self) -> tuple[AppliedPromotion, ...]:
+        """What each promotion took off, in the order applied."""
+        return tuple(AppliedPromotion(one, _money(amount, self.currency)) for one, amount in self.taken)
+
+    @property
+    def promotion_amount(self) -> Money:
+        """What all promotions took off."""
+        return _money(self.promotion_minor, self.currency)
+
+    @property
+    def promotion_minor(self) -> int:
+        """What all promotions took off, in minor units."""
+        return sum([amount for _, amount in self.taken])
+
+    @property
+    def tax_amount(self) -> Money:
+        """On the reduced amount, or inside it where `tax_included`."""
+        return _money(self.tax_minor, self.currency)
+
+    @property
+    def total(self) -> Money:
+        """What the shopper pays for the line."""
+        return _money(self.total_minor, self.currency)
 
     def explain(self) -> str:
         """The sum in words, as a receipt or a person who checks it needs it."""
-        per = "" if self.product.sold_by == "unit" else f" per {self.product.sold_by}"
-        unit = "" if self.item.unit == "unit" else f" {self.item.unit}"
-        price = _price(self.list_price, self.total.currency)
-        parts = [f"{self.item.quantity.normalize():f}{unit} x {price}{per} = {self.list_amount}"]
-        if self.promotion is not None:
-            parts.append(
-                f"{self.promotion.promotion_id} {_percent(self.promotion.percentage)} off: -{self.promotion_amount}"
-            )
-        if self.product.tax_jurisdiction is not None:
-            parts.append(f"tax {self.product.tax_jurisdiction} {_percent(self.product.tax_rate)}: {self.tax_amount}")
-        return "; ".join([*parts, f"total {self.total}"])
+        return line_in_words(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why a line can't be priced."""
 
@@ -93,15 +114,42 @@ class Problem:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PricedCart:
-    """The lines in the cart's order and their sums; all of one currency."""
+    """The lines in the cart's order and their sums; all of one currency.
+
+    `tax_included_total` is what of `tax_total` the list prices hold already, so that
+    total = list_total - promotion_total + tax_total - tax_included_total.
+    """
 
     lines: tuple[PricedLine, ...]
-    list_total: Money
-    promotion_total: Money
-    tax_total: Money
-    total: Money
+    currency: str
+    tax_included: bool = False
+
+    @property
+    def list_total(self) -> Money:
+        """Of all lines."""
+        return _money(sum([line.list_minor for line in self.lines]), self.currency)
+
+    @property
+    def promotion_total(self) -> Money:
+        """Of all lines."""
+        return _money(sum([line.promotion_minor for line in self.lines]), self.currency)
+
+    @property
+    def tax_total(self) -> Money:
+        """Of all lines, on top or inside."""
+        return _money(sum([line.tax_minor for line in self.lines]), self.currency)
+
+    @property
+    def tax_included_total(self) -> Money:
+        """The tax total where prices include tax, otherwise zero."""
+        return self.tax_total if self.tax_included else _money(0, self.currency)
+
+    @property
+    def total(self) -> Money:
+        """What the shopper pays."""
+        return _money(sum([line.total_minor for line in self.lines]), self.currency)
 
 
 def price_cart(
@@ -109,95 +157,78 @@ def price_cart(
     products: Mapping[tuple[str, str], Product],
     promotions: Iterable[Promotion],
     currency: str,
+    *,
+    prices_include_tax: bool = False,
 ) -> PricedCart | list[Problem]:
     """The priced cart, or what stands in the way. `products` are keyed by (item_type, item_id).
 
-    `promotions` are all that are valid at that store and instant, and for that trip where they name one.
+    `promotions` are all that are valid at that store and instant, and for that trip where they name one or are for
+    holders of a loyalty account only.
     """
-    by_sku: dict[str | None, list[Promotion]] = {}
-    for promotion in promotions:
-        by_sku.setdefault(promotion.item_sku, []).append(promotion)
-    baskets = by_sku.get(None, [])
-    lines: list[PricedLine] = []
+    digits = places(currency)
+    found: list[tuple[CartItem, Product, BasketLine]] = []
     problems: list[Problem] = []
     for item in items:
         product = products.get((item.item_type, item.item_id))
-        applicable = [] if product is None else by_sku.get(product.item_sku, []) + baskets
-        priced = _price_line(item, product, applicable, currency)
-        if isinstance(priced, Problem):
-            problems.append(priced)
-        else:
-            lines.append(priced)
-    if (
-        not problems
-        and sum((line.list_amount.amount + line.tax_amount.amount for line in lines), Decimal(0)) >= LARGEST
-    ):
-        problems = [Problem(lines[0].item, f"the cart's amount is not below {LARGEST} {currency}")]
+        line = _basket_line(item, product, currency, digits)
+        if isinstance(line, str):
+            problems.append(Problem(item, line))
+        elif product is not None:
+            found.append((item, product, line))
     if problems:
         return problems
-    zero = Money.zero(currency)
+    tax = part_within if prices_include_tax else part_of
+    rates = [product.tax_rate for _, product, _ in found]
+
+    def taxes(remaining: Sequence[int]) -> list[int]:
+        return [tax(left, rate) if rate else 0 for left, rate in zip(remaining, rates, strict=True)]
+
+    def payable(remaining: Sequence[int]) -> int:
+        return sum(remaining) + (0 if prices_include_tax else sum(taxes(remaining)))
+
+    list_amounts = [line.list_amount for _, _, line in found]
+    if payable(list_amounts) >= LARGEST * 10**digits:
+        return [Problem(items[0], f"the cart's amount is not below {LARGEST} {currency}")]
+    reduced = reduce([line for _, _, line in found], promotions, digits, payable)
     return PricedCart(
-        lines=tuple(lines),
-        list_total=reduce(Money.__add__, (line.list_amount for line in lines), zero),
-        promotion_total=reduce(Money.__add__, (line.promotion_amount for line in lines), zero),
-        tax_total=reduce(Money.__add__, (line.tax_amount for line in lines), zero),
-        total=reduce(Money.__add__, (line.total for line in lines), zero),
+        lines=tuple(
+            [
+                PricedLine(
+                    item,
+                    product,
+                    line.list_price,
+                    currency,
+                    line.list_amount,
+                    taken,
+                    tax_minor,
+                    prices_include_tax,
+                    left if prices_include_tax else left + tax_minor,
+                )
+                for (item, product, line), left, taken, tax_minor in zip(
+                    found, reduced.remaining, reduced.applied, taxes(reduced.remaining), strict=True
+                )
+            ]
+        ),
+        currency=currency,
+        tax_included=prices_include_tax,
     )
 
 
-def best_promotion(applicable: Iterable[Promotion]) -> Promotion | None:
-    """The one that counts: the largest percentage; of equals, the smaller id."""
-    return min(applicable, key=lambda promotion: (-promotion.percentage, promotion.promotion_id), default=None)
-
-
-def _price_line(
-    item: CartItem, product: Product | None, applicable: Iterable[Promotion], currency: str
-) -> PricedLine | Problem:
+def _basket_line(item: CartItem, product: Product | None, currency: str, digits: int) -> BasketLine | str:
+    """The line at its list price, or why there is none."""
     if product is None:
         known_as = "barcode" if item.item_type == "SCANCODE" else "SKU"
-        return Problem(item, f"no product of this store has the {known_as} {item.item_id!r}")
-    if product.list_price is None:
-        return Problem(item, f"{product.item_sku!r} has no shelf price at the trip's end")
-    exact = _exact_amount(product.list_price, item, product.sold_by)
-    if exact is None:
-        return Problem(
-            item, f"{product.item_sku!r} is sold by the {product.sold_by}, the cart counts by the {item.unit}"
-        )
-    if exact >= LARGEST:
-        return Problem(item, f"the amount of {product.item_sku!r} is not below {LARGEST} {currency}")
-    list_amount = Money.rounded(exact, currency)
-    promotion = best_promotion(applicable)
-    share = Decimal(0) if promotion is None else promotion.percentage
-    promotion_amount = Money.rounded(_EXACT.multiply(list_amount.amount, share), currency)
-    taxed = list_amount - promotion_amount
-    tax_amount = Money.rounded(_EXACT.multiply(taxed.amount, product.tax_rate), currency)
-    return PricedLine(
-        item=item,
-        product=product,
-        list_price=product.list_price,
-        list_amount=list_amount,
-        promotion=promotion,
-        promotion_amount=promotion_amount,
-        tax_amount=tax_amount,
-        total=taxed + tax_amount,
-    )
+        return f"no product of this store has the {known_as} {item.item_id!r}"
+    price = product.list_price
+    if price is None:
+        return f"{product.item_sku!r} has no shelf price at the trip's end"
+    amount = for_quantity(price, item.quantity, item.unit, product.sold_by, digits)
+    if amount is None:
+        return f"{product.item_sku!r} is sold by the {product.sold_by}, the cart counts by the {item.unit}"
+    if amount >= LARGEST * 10**digits:
+        return f"the amount of {product.item_sku!r} is not below {LARGEST} {currency}"
+    return BasketLine(product.item_sku, item.quantity, item.unit, product.sold_by, price, amount)
 
 
-def _exact_amount(list_price: Decimal, item: CartItem, sold_by: str) -> Decimal | None:
-    """List price x quantity, unrounded; None where one is a weight and the other is not."""
-    if item.unit == sold_by:
-        return _EXACT.multiply(list_price, item.quantity)
-    if item.unit not in GRAMS or sold_by not in GRAMS:
-        return None
-    grams = _EXACT.multiply(item.quantity, GRAMS[item.unit])
-    return _EXACT.divide(_EXACT.multiply(list_price, grams), GRAMS[sold_by])
-
-
-def _price(amount: Decimal, currency: str) -> str:
-    """With the currency's places, or with more where the price has them."""
-    rounded = round_amount(amount, currency)
-    return f"{rounded if rounded == amount else amount.normalize():f}"
-
-
-def _percent(fraction: Decimal) -> str:
-    return f"{(fraction * 100).normalize():f} %"
+def _money(minor: int, currency: str) -> Money:
+    return Money(decimal(minor, places(currency)), currency)

@@ -64,7 +64,9 @@ promotion = Table(
         " and (kind in ('LINE_AMOUNT','BASKET_AMOUNT')) = (percentage is null)",
         name="value",
     ),
-    CheckConstraint("(kind = 'BUY_X_GET_Y') = (buy_quantity > 0 and get_quantity > 0) is true", name="units"),
+    CheckConstraint(
+        "(kind = 'BUY_X_GET_Y') = (coalesce(buy_quantity, 0) > 0 and coalesce(get_quantity, 0) > 0)", name="units"
+    ),
     CheckConstraint("shopping_trip_id is null or kind like 'BASKET%'", name="scope"),
 )
 Index("ix_promotion_basket", promotion.c.store_id, promotion.c.shopping_trip_id)

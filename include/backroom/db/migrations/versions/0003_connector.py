@@ -21,7 +21,7 @@ PROMOTION_CHECKS = {
     "kind": "kind in ('LINE_PERCENTAGE','LINE_AMOUNT','BUY_X_GET_Y','BASKET_PERCENTAGE','BASKET_AMOUNT')",
     "value": "(kind in ('LINE_AMOUNT','BASKET_AMOUNT')) = (amount is not null)"
     " and (kind in ('LINE_AMOUNT','BASKET_AMOUNT')) = (percentage is null)",
-    "units": "(kind = 'BUY_X_GET_Y') = (buy_quantity > 0 and get_quantity > 0) is true",
+    "units": "(kind = 'BUY_X_GET_Y') = (coalesce(buy_quantity, 0) > 0 and coalesce(get_quantity, 0) > 0)",
     "scope": "shopping_trip_id is null or kind like 'BASKET%'",
 }
 STORE_CHECKS = {
