@@ -11,6 +11,7 @@ from datetime import datetime
 
 from backroom.purchases.pricing import CartItem
 
+LOYALTY = "LOYALTY"  # the type of a scan result that names a loyalty account, not a shopper
 NOT_PAID_BY_CARD = frozenset({"ASSOCIATE", "CASH_SHOPPER"})
 _PAYABLE_TRIP_ID = re.compile(r"[0-9a-zA-Z_-]+", re.ASCII)
 
@@ -36,10 +37,7 @@ class GateRecord:
 
 @dataclass(frozen=True)
 class Cart:
-    """A finished trip. Times are UTC; the trip is priced as of `ended_at`.
-
-    `loyalty_ids` are the loyalty accounts that were scanned during it: what they were given counts for its price.
-    """
+    """A finished trip. Times are UTC; the trip is priced as of `ended_at`."""
 
     request_id: str
     shopping_trip_id: str
@@ -49,7 +47,12 @@ class Cart:
     auth_events: tuple[AuthEvent, ...]
     items: tuple[CartItem, ...]
     shopper_identity: str | None = None
-    loyalty_ids: tuple[str, ...] = ()
+
+    @property
+    def loyalty_ids(self) -> tuple[str, ...]:
+        """The loyalty accounts that were scanned during the trip: what they were given counts for its price."""
+        scanned = [event.shopper_id for event in self.auth_events if event.shopper_type == LOYALTY]
+        return tuple(dict.fromkeys(loyalty_id for loyalty_id in scanned if loyalty_id))
 
     @property
     def payable(self) -> bool:
@@ -85,13 +88,15 @@ def owner_of(cart: Cart, at_the_gate: Mapping[str, GateRecord]) -> Owner:
     `at_the_gate` holds our own answers by auth event id, where the gate asked us. Source: inbound.md, 5.
     """
     refused = {event_id for event_id, record in at_the_gate.items() if not record.admitted}
-    entries = [event for event in cart.auth_events if event.shopper_type != "LOYALTY"] or cart.auth_events
+    # the scan of a loyalty card lets nobody in
+    entries = [event for event in cart.auth_events if not (event.by_app and event.shopper_type == LOYALTY)]
+    entries = entries or list(cart.auth_events)
     came_in = [event for event in entries if event.auth_event_id not in refused]
     first = (came_in or entries)[0]
     if not first.by_app:
         return Owner("CREDIT_CARD")
     record = at_the_gate.get(first.auth_event_id)
-    named = first.shopper_type != "LOYALTY"  # a loyalty account is not a shopper
+    named = first.shopper_type != LOYALTY
     return Owner(
         "APP",
         (first.shopper_id if named else None) or (record.shopper_id if record else None),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, text
 
 from backroom.purchases.barcodes import spellings
-from backroom.purchases.cart import Cart
+from backroom.purchases.cart import Cart, owner_of
 from backroom.purchases.pricing import Product
 from backroom.purchases.promotions import Promotion
 
@@ -89,9 +89,11 @@ def promotions_for(
 ) -> list[Promotion]:
     """All promotions that apply to the trip's end: for these SKUs, for this basket, for every basket.
 
-    Those for loyalty accounts only where the cart's `loyalty_ids` or an account of `shopper_id` (whose trip it is) was
-    given them.
+    Those for loyalty accounts only where the cart's `loyalty_ids` or an account of the shopper whose trip it is was
+    given them: `shopper_id`, where the gate knows more than the cart says.
     """
+    if shopper_id is None and cart.auth_events:
+        shopper_id = owner_of(cart, {}).shopper_id
     rows = connection.execute(
         _PROMOTIONS,
         {

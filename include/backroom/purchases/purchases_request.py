@@ -119,7 +119,6 @@ class PurchasesRequest(WireModel):
                 for number, item in enumerate(self.cart_items, 1)
             ),
             shopper_identity=(self.shopper_identity.id or None) if self.shopper_identity else None,
-            loyalty_ids=_loyalty_ids(self.shopping_trip.auth_events),
         )
 
 
@@ -127,9 +126,3 @@ def _auth_event(event: AuthEventField) -> AuthEvent:
     found = event.scan_result or ScanResultField()
     kind = "CASH_SHOPPER" if found.type == "CASH" else found.type
     return AuthEvent(event.id, event.payload_type == "SCAN_CODE", found.id or None, kind)
-
-
-def _loyalty_ids(events: list[AuthEventField]) -> tuple[str, ...]:
-    """The loyalty accounts that were scanned, each once."""
-    scans = [event.scan_result for event in events if event.scan_result and event.scan_result.type == "LOYALTY"]
-    return tuple(dict.fromkeys(scan.id for scan in scans if scan.id))
