@@ -30,7 +30,7 @@ stock_movement = Table(
         Integer,
         nullable=False,
         server_default="0",
-        comment="which part of the source: a cart's line, a return's number, a count's correction; 0: the whole of it",
+        comment="which part of the source: a line, a return's number, a count's correction; 0: all of it",
     ),
     Column("quantity", StockQuantity, nullable=False, comment="in `unit`; below zero: out of the store"),
     Column("unit", Text, nullable=False, comment="the unit that the product is sold by"),

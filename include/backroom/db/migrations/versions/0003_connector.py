@@ -10,10 +10,10 @@ branch_labels = None
 depends_on = None
 
 NEW_TABLES = (
-    "identity_answer", "price_source", "shopper_authorization", "stock_export", "stock_movement", "loyalty_account",
+    "card_standing", "identity_answer", "price_source", "shopper_authorization", "stock_export", "stock_movement", "loyalty_account",
     "promotion_item", "loyalty_promotion", "unbilled_line",
 )  # fmt: skip
-CONNECTOR_READS = "promotion_item, loyalty_account, loyalty_promotion"
+CONNECTOR_READS = "card_standing, promotion_item, loyalty_account, loyalty_promotion"
 CONNECTOR_WRITES = "identity_answer, shopper_authorization, stock_movement"
 PORTAL_READS = "store, shopper, debt, recognition_key"
 
@@ -32,6 +32,16 @@ STORE_CHECKS = {
 
 
 def upgrade() -> None:
+    op.create_table(
+        "card_standing",
+        sa.Column("shopper_identity", sa.String(length=255), nullable=False, comment="Amazon's token for the card"),
+        sa.Column("standing", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("set_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("standing in ('FLAGGED','TRUSTED')", name=op.f("ck_card_standing_standing")),
+        sa.PrimaryKeyConstraint("shopper_identity", name=op.f("pk_card_standing")),
+    )
     op.create_table(
         "identity_answer",
         sa.Column("operation", sa.Text(), nullable=False, comment="SCAN or GET_SHOPPER"),
@@ -493,6 +503,12 @@ def upgrade() -> None:
     )
     op.create_check_constraint(op.f("ck_promotion_amount"), "promotion", "amount > 0 and minimum_amount > 0")
     op.create_index("ix_debt_shopper_identity", "debt", ["shopper_identity"])
+    op.create_index(
+        "ix_purchase_card_of_shopper",
+        "purchase",
+        ["shopper_identity"],
+        postgresql_where=sa.text("shopper_id IS NOT NULL AND shopper_identity IS NOT NULL"),
+    )
     _grant()
 
 
@@ -508,6 +524,8 @@ def _grant() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_purchase_card_of_shopper", table_name="purchase")
+    op.drop_table("card_standing")
     op.drop_index("ix_debt_shopper_identity", table_name="debt")
     op.drop_constraint(op.f("ck_refused_cart_outcome"), "refused_cart")
     for name in STORE_CHECKS:
