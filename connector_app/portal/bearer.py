@@ -23,7 +23,12 @@ LONGEST_TOKEN = 8_192
 LEAST_RSA_BITS = 2_048
 LATEST = 1e12
 """Epoch seconds, beyond the year 33,000."""
-_CHECKED_HERE = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+_OPTIONS: Any = {
+    "require": ["exp", "sub", "iss", "aud"],
+    "verify_exp": False,  # times: see _check_times
+    "verify_nbf": False,
+    "verify_iat": False,
+}
 
 
 class NotAuthenticated(Exception):
@@ -56,7 +61,7 @@ class IdentityProvider:
                 algorithms=[self.algorithm],
                 issuer=self.issuer,
                 audience=self.audience,
-                options={**_CHECKED_HERE, "require": ["exp", "sub", "iss", "aud"]},  # type: ignore[typeddict-item]
+                options=_OPTIONS,
             )
         except jwt.InvalidTokenError as error:
             raise NotAuthenticated(type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""backroom shoppers: load, register, flag, unflag, show."""
+"""backroom shoppers: load, load-loyalty, register, flag, unflag, show."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ import typer
 
 from backroom.clock import parse_instant, system_clock
 from backroom.db.engine import check_reachable, engine
+from backroom.errors import BackroomError
+from backroom.money import round_amount
 from backroom.shoppers import registry
+from backroom.shoppers.loyalty import load_loyalty
 
-app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys.", no_args_is_help=True)
+app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys, loyalty.", no_args_is_help=True)
 
+Id = Annotated[str, typer.Option("--id", help="the shopper's id")]
+IdHere = Annotated[str, typer.Argument(metavar="[ID]", help="the shopper's id, as --id", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the audit")]
 Now = Annotated[datetime | None, typer.Option("--now", parser=parse_instant, help="business time, ISO 8601")]
+AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
 
 
 @app.command()
@@ -30,45 +36,74 @@ def load(file: Path) -> None:
     typer.echo(f"{count} shoppers loaded from {file}")
 
 
+@app.command(name="load-loyalty")
+def load_loyalty_accounts(file: Path) -> None:
+    """Add or replace the loyalty accounts of a loyalty.json with their promotions. All of it or nothing."""
+    check_reachable(engine())
+    with engine().begin() as connection:
+        count = load_loyalty(connection, file)
+    typer.echo(f"{count} loyalty accounts loaded from {file}")
+
+
 @app.command()
 def register(
-    shopper_id: str,
-    shopper_type: Annotated[str, typer.Option("--type", help="SHOPPER, ASSOCIATE or CASH_SHOPPER")] = "SHOPPER",
+    shopper_id: Id,
+    shopper_type: Annotated[str, typer.Option("--type", help="SHOPPER, ASSOCIATE or CASH_SHOPPER")],
     key: Annotated[list[str] | None, typer.Option(help="an opaque key, decoded; may be repeated")] = None,
     token: Annotated[list[str] | None, typer.Option(help="21 hex digits of a scan key code; may be repeated")] = None,
+    store: Annotated[str | None, typer.Option(help="the one store where these keys are good")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add a shopper, or further recognition keys to one."""
     check_reachable(engine())
     with engine().begin() as connection:
-        registry.register(connection, shopper_id, shopper_type, keys=key or (), tokens=token or ())
-    show(shopper_id)
+        registry.register(
+            connection, shopper_id, shopper_type, keys=key or (), tokens=token or (), store_id=store or None
+        )
+    _show(shopper_id, as_json=as_json)
 
 
 @app.command()
-def flag(shopper_id: str, reason: Reason, now: Now = None) -> None:
+def flag(reason: Reason, here: IdHere = "", shopper_id: Id = "", now: Now = None) -> None:
     """Refuse a shopper at every gate from now on."""
-    _set_flag(shopper_id, True, reason, now)
+    _set_flag(_one_of(here, shopper_id), True, reason, now)
 
 
 @app.command()
-def unflag(shopper_id: str, reason: Reason, now: Now = None) -> None:
+def unflag(reason: Reason, here: IdHere = "", shopper_id: Id = "", now: Now = None) -> None:
     """Let a flagged shopper in again."""
-    _set_flag(shopper_id, False, reason, now)
+    _set_flag(_one_of(here, shopper_id), False, reason, now)
 
 
 @app.command()
-def show(shopper_id: str, as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
+def show(here: IdHere = "", shopper_id: Id = "", as_json: AsJson = False, now: Now = None) -> None:
     """Say what the gate knows of a shopper."""
+    _show(_one_of(here, shopper_id), as_json=as_json, now=now)
+
+
+def _one_of(here: str, shopper_id: str) -> str:
+    if bool(here) == bool(shopper_id):
+        raise BackroomError("name one shopper, with --id")
+    return here or shopper_id
+
+
+def _show(shopper_id: str, *, as_json: bool = False, now: datetime | None = None) -> None:
     check_reachable(engine())
     with engine().connect() as connection:
-        shopper = registry.get_shopper(connection, shopper_id)
+        shopper = registry.get_shopper(connection, shopper_id, now=now or system_clock())
     if as_json:
-        typer.echo(json.dumps(asdict(shopper)))
+        typer.echo(json.dumps(asdict(shopper), default=str))
         return
-    keys = ", ".join(f"{number} {kind.lower()}" for kind, number in shopper.keys.items()) or "none"
-    flagged = f"flagged: {shopper.flag_reason or 'no reason kept'}" if shopper.flagged else "not flagged"
-    state = "active" if shopper.active else "inactive"
-    typer.echo(f"{shopper.shopper_id}: {shopper.type}, {state}, {flagged}, keys: {keys}")
+    facts = [
+        shopper.type,
+        "active" if shopper.active else "inactive",
+        f"flagged: {shopper.flag_reason or 'no reason kept'}" if shopper.flagged else "not flagged",
+        "keys: " + (", ".join(f"{number} {kind.lower()}" for kind, number in shopper.keys.items()) or "none"),
+        *(f"{number} at {store_id} only" for store_id, number in shopper.at_one_store_only.items()),
+        *(f"owes {round_amount(amount, currency):f} {currency}" for currency, amount in shopper.owes.items()),
+        *(f"loyalty account {loyalty_id}" for loyalty_id in shopper.loyalty_accounts),
+    ]
+    typer.echo(f"{shopper.shopper_id}: {', '.join(facts)}")
 
 
 def _set_flag(shopper_id: str, flagged: bool, reason: str, now: datetime | None) -> None:
@@ -77,4 +112,4 @@ def _set_flag(shopper_id: str, flagged: bool, reason: str, now: datetime | None)
         registry.set_flag(
             connection, shopper_id, flagged=flagged, reason=reason, actor=getpass.getuser(), now=now or system_clock()
         )
-    show(shopper_id)
+    _show(shopper_id, now=now)

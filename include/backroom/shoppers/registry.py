@@ -9,24 +9,32 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from sqlalchemy import Connection, func, or_, select, update
+from pydantic import AfterValidator, Field
+from sqlalchemy import Connection, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backroom.audit import trail
+from backroom.entry.scan_code import parse_scan_code
 from backroom.errors import BackroomError, SourceFileError
 from backroom.shoppers.tables import recognition_key, shopper
 from backroom.source_files import Identifier, SourceRow, read_json_list
 
 ShopperType = Literal["SHOPPER", "ASSOCIATE", "CASH_SHOPPER"]
+LONGEST_KEY = 750
+"""Bytes: Amazon sends at most 1000 characters of Base64."""
 
 
 @dataclass(frozen=True)
 class Shopper:
-    """A shopper as the gate sees them; `keys` counts the live recognition keys, by kind."""
+    """A shopper as the gate sees them.
+
+    `keys` counts the live recognition keys by kind; `at_one_store_only` those of them that are good at one store only,
+    by store; `owes` is what is outstanding, by currency.
+    """
 
     shopper_id: str
     type: str
@@ -34,6 +42,9 @@ class Shopper:
     flagged: bool
     flag_reason: str | None
     keys: dict[str, int]
+    at_one_store_only: dict[str, int]
+    owes: dict[str, Decimal]
+    loyalty_accounts: list[str]
 
 
 def key_hash(key: bytes) -> str:
@@ -65,9 +76,19 @@ def load_shoppers(connection: Connection, path: Path) -> int:
 
 
 def register(
-    connection: Connection, shopper_id: str, shopper_type: str, *, keys: Iterable[str] = (), tokens: Iterable[str] = ()
+    connection: Connection,
+    shopper_id: str,
+    shopper_type: str,
+    *,
+    keys: Iterable[str] = (),
+    tokens: Iterable[str] = (),
+    store_id: str | None = None,
 ) -> None:
-    """Adds a shopper, or further keys to one. Raises BackroomError where a key is another's or malformed."""
+    """Adds a shopper, or further keys to one; a key of theirs that is known already gets the store named now.
+
+    `store_id`: the one store where these keys are good; None: everywhere. Raises BackroomError where a key is another's
+    or malformed, or the store is not one of ours.
+    """
     try:
         entry = _Entry.model_validate(
             {"shopper_id": shopper_id, "type": shopper_type, "keys": list(keys), "tokens": list(tokens)}
@@ -75,9 +96,13 @@ def register(
     except ValueError as error:
         raise BackroomError(
             f"shopper {shopper_id!r} can't be registered: the type is SHOPPER, ASSOCIATE or CASH_SHOPPER, "
-            "a key has 1 to 750 characters, a token 21 lower-case hex digits"
+            "a key has 1 to 750 bytes and not the layout of a scan key code, a token 21 lower-case hex digits"
         ) from error
-    _store_entries(connection, [entry])
+    if store_id is not None and not connection.scalar(
+        text("select count(*) from store where store_id = :store_id"), {"store_id": store_id}
+    ):
+        raise BackroomError(f"there is no store {store_id!r}; `backroom stores list` shows them")
+    _store_entries(connection, [entry], {"store_id": store_id})
 
 
 def set_flag(connection: Connection, shopper_id: str, *, flagged: bool, reason: str, actor: str, now: datetime) -> None:
@@ -99,20 +124,52 @@ def set_flag(connection: Connection, shopper_id: str, *, flagged: bool, reason: 
     )
 
 
-def get_shopper(connection: Connection, shopper_id: str) -> Shopper:
-    """One shopper. Raises BackroomError where there is none with that id."""
+def get_shopper(connection: Connection, shopper_id: str, *, now: datetime) -> Shopper:
+    """One shopper, as of `now` (UTC). Raises BackroomError where there is none with that id."""
     row = connection.execute(select(shopper).where(shopper.c.shopper_id == shopper_id)).one_or_none()
     if row is None:
         raise _unknown(shopper_id)
-    counts = connection.execute(
-        select(recognition_key.c.kind, func.count())
-        .where(recognition_key.c.shopper_id == shopper_id, ~recognition_key.c.revoked)
-        .group_by(recognition_key.c.kind)
-        .order_by(recognition_key.c.kind)
-    )
+    asked = {"shopper_id": shopper_id, "now": now}
     return Shopper(
-        row.shopper_id, row.type, row.active, row.flagged, row.flag_reason, {kind: number for kind, number in counts}
+        row.shopper_id,
+        row.type,
+        row.active,
+        row.flagged,
+        row.flag_reason,
+        keys=_pairs(connection, _KEYS_BY_KIND, asked),
+        at_one_store_only=_pairs(connection, _KEYS_BY_STORE, asked),
+        owes=_pairs(connection, _OWES, asked),
+        loyalty_accounts=list(connection.scalars(text(_LOYALTY), asked)),
     )
+
+
+_LIVE = "shopper_id = :shopper_id and not revoked and (expires_at is null or expires_at > :now)"
+_KEYS_BY_KIND = f"select kind, count(*) from recognition_key where {_LIVE} group by kind order by kind"  # noqa: S608
+_KEYS_BY_STORE = (
+    f"select store_id, count(*) from recognition_key where {_LIVE} and store_id is not null"  # noqa: S608
+    " group by store_id order by store_id"
+)
+_OWES = (
+    "select currency, sum(amount - paid) from debt where shopper_id = :shopper_id and state = 'OPEN'"
+    " and amount > paid group by currency order by currency"
+)
+_LOYALTY = "select loyalty_id from loyalty_account where shopper_id = :shopper_id and active order by loyalty_id"
+
+
+def _pairs(connection: Connection, query: str, asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in connection.execute(text(query), asked)}
+
+
+def _opaque(key: str) -> str:
+    if len(_key_bytes(key)) > LONGEST_KEY:
+        raise ValueError(f"longer than {LONGEST_KEY} bytes")
+    if parse_scan_code(_key_bytes(key)) is not None:
+        raise ValueError("has the layout of a scan key code: the gate would read it as one; register its token")
+    return key
+
+
+def _key_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
 
 
 class _Entry(SourceRow):
@@ -121,17 +178,18 @@ class _Entry(SourceRow):
     shopper_id: Identifier
     type: ShopperType
     flagged: bool = False
-    keys: tuple[Annotated[str, Field(min_length=1, max_length=750)], ...] = Field((), strict=False)  # 1000 in Base64
+    keys: tuple[Annotated[str, Field(min_length=1), AfterValidator(_opaque)], ...] = Field((), strict=False)
     tokens: tuple[Annotated[str, Field(pattern="^[0-9a-f]{21}$")], ...] = Field((), strict=False)
 
     def hashed(self) -> list[tuple[str, str]]:
         """(hash, kind) of each key."""
-        return [(key_hash(key.encode("utf-8", "surrogatepass")), "OPAQUE") for key in self.keys] + [
+        return [(key_hash(_key_bytes(key)), "OPAQUE") for key in self.keys] + [
             (key_hash(token.encode()), "TOKEN") for token in self.tokens
         ]
 
 
-def _store_entries(connection: Connection, entries: list[_Entry]) -> None:
+def _store_entries(connection: Connection, entries: list[_Entry], anew: dict[str, Any] | None = None) -> None:
+    """`anew`: columns that keys get also where they are known already; None: those stay as they are."""
     shoppers = insert(shopper).values(
         [{"shopper_id": entry.shopper_id, "type": entry.type, "flagged": entry.flagged} for entry in entries]
     )
@@ -142,13 +200,19 @@ def _store_entries(connection: Connection, entries: list[_Entry]) -> None:
         )
     )
     rows = {
-        hashed: {"key_hash": hashed, "shopper_id": entry.shopper_id, "kind": kind}
+        hashed: {"key_hash": hashed, "shopper_id": entry.shopper_id, "kind": kind, **(anew or {})}
         for entry in entries
         for hashed, kind in entry.hashed()
     }
     if not rows:
         return
-    connection.execute(insert(recognition_key).values(list(rows.values())).on_conflict_do_nothing())
+    statement = insert(recognition_key).values(list(rows.values()))
+    if anew:
+        own = recognition_key.c.shopper_id == statement.excluded.shopper_id
+        statement = statement.on_conflict_do_update(index_elements=["key_hash"], set_=anew, where=own)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    connection.execute(statement)
     kept = connection.execute(
         select(recognition_key.c.key_hash, recognition_key.c.shopper_id).where(
             recognition_key.c.key_hash == func.any(list(rows))

@@ -1,16 +1,20 @@
-"""backroom stores: load, list."""
+"""backroom stores: load, list, scan-pattern."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from backroom.db.engine import check_reachable, engine
+from backroom.entry.scan_code import portal_pattern
+from backroom.errors import BackroomError
+from backroom.settings import settings
 from backroom.stores import registry
 
 app = typer.Typer(help="The stores that the retailer runs.", no_args_is_help=True)
@@ -47,3 +51,16 @@ def list_stores(as_json: bool = typer.Option(False, "--json", help="for machines
             " ".join(word for word, shown in (("closed", not store.active), ("test", store.test)) if shown),
         )
     Console().print(table)
+
+
+@app.command(name="scan-pattern")
+def scan_pattern(
+    store: Annotated[str | None, typer.Option(help="one of our stores; all have the same pattern")] = None,
+) -> None:
+    """Print the regular expression that Amazon's merchant portal asks for: what it refuses never reaches us."""
+    if store is not None:
+        check_reachable(engine())
+        with engine().connect() as connection:
+            if registry.get_store(connection, store) is None:
+                raise BackroomError(f"there is no store {store!r}; `backroom stores list` shows them")
+    typer.echo(portal_pattern(settings().scan_code_prefix))
