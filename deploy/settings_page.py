@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import typing
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -48,7 +49,7 @@ def _sections() -> dict[str, str]:
     return found
 
 
-WORDS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "secret", Path: "path"}
+WORDS = {bool: "true, false", int: "whole number", float: "number", Decimal: "number", str: "text", SecretStr: "secret", Path: "path"}
 
 
 def _values(field: FieldInfo) -> str:

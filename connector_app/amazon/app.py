@@ -13,11 +13,11 @@ from flask import Flask, Response, g, request
 from backroom import logs
 from backroom.clock import Clock, system_clock
 from backroom.settings import Settings, settings
-from connector_app.amazon import errors, health, identity, limits, metrics, order
+from connector_app.amazon import errors, fraud_and_abuse, health, identity, limits, metrics, openapi, order
 from connector_app.amazon.authentication import Authenticator, authenticator_for
 from connector_app.amazon.body import read_body
 
-OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "metrics.metrics"})
+OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "metrics.metrics", "openapi.document"})
 
 log = structlog.get_logger("connector")
 
@@ -31,8 +31,8 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     app.config["CLOCK"] = clock
     app.config["ZONES"] = limits.zones(config)
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
-    for blueprint in (health.blueprint, metrics.blueprint, identity.blueprint, order.blueprint):
-        app.register_blueprint(blueprint)
+    for room in (health, metrics, openapi, identity, fraud_and_abuse, order):
+        app.register_blueprint(room.blueprint)
     errors.register(app)
     app.after_request(_report)
     return app

@@ -47,7 +47,11 @@ def authenticator_for(config: Settings, clock: Clock) -> Authenticator:
     if config.connector_auth == "off":
         return Everyone()
     if config.connector_auth == "gateway":
-        allowed = {"identity": config.connector_identity_arns, "order": config.connector_ordering_arns}
+        allowed = {
+            "identity": config.connector_identity_arns,
+            "order": config.connector_ordering_arns,
+            "fraud_and_abuse": config.connector_authorization_arns,
+        }
         if config.connector_gateway_secret is None or not any(allowed.values()):
             raise ConfigurationError(
                 "BACKROOM_CONNECTOR_AUTH=gateway needs BACKROOM_CONNECTOR_GATEWAY_SECRET and the roles of Amazon in "

@@ -35,6 +35,14 @@ IDENTIFIERS = frozenset(
         ("shoppingTrip", "authEvents", "id"),
         ("cartItems", "id"),
         ("cartItems", "externalIdentifiers", "id"),
+        ("scanEvent", "id"),
+        ("scanEvent", "value"),
+        ("scanResult", "id"),
+        ("shopperKey",),
+        ("shopperInteraction", "shoppingTripId"),
+        ("shopperInteraction", "gateAuthenticationEvent", "id"),
+        ("shopperInteraction", "cartHint", "items", "id"),
+        ("shopperInteraction", "cartHint", "items", "externalIdentifiers", "id"),
     }
 )
 

@@ -5,6 +5,7 @@ A secret comes from the environment only. A wrong value ends the program with on
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     )
     connector_ordering_arns: list[str] = Field(
         default_factory=list, description="ARNs of Amazon's Ordering Gateway roles (`gateway` mode), as a JSON list"
+    )
+    connector_authorization_arns: list[str] = Field(
+        default_factory=list,
+        description="ARNs of Amazon's roles for shopper authorization (`gateway` mode), as a JSON list",
     )
     connector_access_key_id: str = Field("AKIDBACKROOMSANDBOX", description="the caller's access key id (`sigv4` mode)")
     connector_secret_access_key: SecretStr | None = Field(
@@ -141,6 +146,24 @@ class Settings(BaseSettings):
     )
     point_of_sale_reset_seconds: float = Field(
         30.0, gt=0, le=3600, description="how long it is left alone; then one cart tries it"
+    )
+    risk_fallback: Literal["recommendation", "deny", "unavailable"] = Field(
+        "recommendation",
+        description="answer to a shopper authorization while our risk data does not answer: Amazon's recommendation, a "
+        "denial, or 503 (also where there is no recommendation); never remembered",
+    )
+    authorization_heeded_risks: list[str] = Field(
+        default_factory=lambda: ["InvalidCard", "CustomerFraud"],
+        description="risks for which a denial that Amazon recommends is followed at a RETAILER_MANAGED store, as a "
+        "JSON list",
+    )
+    authorization_repeat_offender_debts: int = Field(
+        2, ge=1, description="debts, paid or not, from which on a card is a repeat offender's"
+    )
+    authorization_repeat_offender_amount: Decimal | None = Field(
+        None,
+        gt=0,
+        description="most that is authorized for a repeat offender's card, in the store's currency; unset: no limit",
     )
 
     # --- Amazon's APIs (outbound)
@@ -235,8 +258,8 @@ class Settings(BaseSettings):
         tries = (self.charge_max_attempts - 1) * self.charge_retry_minutes / 60
         if not self.charge_margin_hours + tries <= self.bad_cart_margin_hours < self.token_life_hours:
             raise ValueError(
-                "BACKROOM_BAD_CART_MARGIN_HOURS must leave a charge its time (BACKROOM_CHARGE_MARGIN_HOURS and the card "
-                f"tries: {self.charge_margin_hours + tries:g} hours) and be less than BACKROOM_TOKEN_LIFE_HOURS"
+                "BACKROOM_BAD_CART_MARGIN_HOURS must leave a charge its time (BACKROOM_CHARGE_MARGIN_HOURS and the "
+                f"card tries: {self.charge_margin_hours + tries:g} hours) and be less than BACKROOM_TOKEN_LIFE_HOURS"
             )
         if self.connector_auth == "gateway" and self.connector_gateway_secret is None:
             raise ValueError("BACKROOM_CONNECTOR_AUTH=gateway needs BACKROOM_CONNECTOR_GATEWAY_SECRET")
@@ -246,6 +269,11 @@ class Settings(BaseSettings):
     def catalog_source_folder(self) -> Path:
         """Where the nightly catalog files lie."""
         return Path(self.catalog_source) if self.catalog_source else self.home / "world" / "catalog"
+
+    @property
+    def refused_spool_folder(self) -> Path:
+        """Where refused carts wait while the database is away."""
+        return Path(self.refused_spool) if self.refused_spool else self.home / "refused-carts"
 
     @property
     def reports_folder(self) -> Path:

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Annotated
-
-from pydantic import AfterValidator, StringConstraints
 
 from backroom.entry.gate import GateEvent
-from backroom.entry.wire import Identifier, Instant, KeyChannel, Location, Uuid, WireModel
-
-
-def _base64(value: str) -> str:
-    try:
-        decoded = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("not Base64") from error
-    if not decoded:
-        raise ValueError("empty")
-    return value
+from backroom.entry.wire import Identifier, Instant, Key, KeyChannel, Location, Uuid, WireModel
 
 
 class AuthEvent(WireModel):
@@ -34,7 +20,7 @@ class IdentityKeysRequest(WireModel):
     """Who stands at the gate, by the key that was scanned."""
 
     request_id: Uuid
-    identity_key: Annotated[str, StringConstraints(max_length=1000), AfterValidator(_base64)]
+    identity_key: Key
     store_id: Identifier
     auth_event: AuthEvent
     key_channel: KeyChannel | None = None

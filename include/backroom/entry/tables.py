@@ -1,6 +1,6 @@
 """What was decided at the gate, and the answer that a repeat gets again."""
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
 
 from backroom.db.metadata import Amount, Identifier, Instant, Json, metadata
 
@@ -65,4 +65,15 @@ identity_answer = Table(
     Column("raw_body", Json, nullable=False, comment="the request without what was scanned"),
     Column("received_at", Instant, nullable=False),
     PrimaryKeyConstraint("operation", "idempotency_key"),
+)
+
+card_standing = Table(
+    "card_standing",
+    metadata,
+    Column("shopper_identity", Identifier, primary_key=True, comment="Amazon's token for the card"),
+    Column("standing", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    CheckConstraint("standing in ('FLAGGED','TRUSTED')", name="standing"),
 )

@@ -140,6 +140,11 @@ purchase = Table(
     CheckConstraint("priced_by in ('PRICE_BOOK','POINT_OF_SALE','PRICE_BOOK_FALLBACK')", name="priced_by"),
 )
 Index("ix_purchase_store_day", purchase.c.store_id, purchase.c.business_date)
+Index(
+    "ix_purchase_card_of_shopper",
+    purchase.c.shopper_identity,
+    postgresql_where=purchase.c.shopper_id.is_not(None) & purchase.c.shopper_identity.is_not(None),
+)
 Index("ix_purchase_bad_cart", purchase.c.trip_started_at, postgresql_where=purchase.c.state == "BAD_CART")
 
 purchase_line = Table(
