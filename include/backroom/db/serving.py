@@ -64,20 +64,28 @@ class Statement:
         self._sql = sql
         self._row_factory = row_factory
 
-    def one(self, engine: Engine, parameters: Mapping[str, Any]) -> Any:
-        """Its only row, or None. Raises psycopg's errors; where a connection is lost, the pool begins anew."""
-        pooled = engine.raw_connection()
+    def one(self, database: Engine | Connection, parameters: Mapping[str, Any]) -> Any:
+        """Its only row, or None. On a Connection it is part of that transaction; on an Engine it commits by itself.
+
+        Raises psycopg's errors; where a connection of the engine is lost, its pool begins anew.
+        """
+        if isinstance(database, Connection):
+            return self._run(database.connection.driver_connection, parameters)
+        pooled = database.raw_connection()
         try:
-            cursor = pooled.driver_connection.cursor(row_factory=self._row_factory)  # type: ignore[union-attr]
-            cursor.execute(self._sql, parameters, prepare=True)
-            return cursor.fetchone()
+            return self._run(pooled.driver_connection, parameters)
         except psycopg.OperationalError as error:
             if is_lost(error):
                 pooled.invalidate()
-                engine.dispose()  # the others were made before the loss, too
+                database.dispose()  # the others were made before the loss, too
             raise
         finally:
             pooled.close()
+
+    def _run(self, driver: Any, parameters: Mapping[str, Any]) -> Any:
+        cursor = driver.cursor(row_factory=self._row_factory)
+        cursor.execute(self._sql, parameters, prepare=True)
+        return cursor.fetchone() if cursor.description else None
 
 
 def is_lost(error: BaseException) -> bool:

@@ -1,34 +1,41 @@
-"""Records a finished cart: prices it, stores it, opens its charge. One transaction, the caller's; no money moves here.
+"""Records a finished cart: one look-up, the price, one statement that stores it all. Idempotent by its trip.
 
-Idempotent by the trip's id: the first answer (always a 201) is stored and repeated byte for byte, also to copies that
-arrive at once. Another cart under the same id changes nothing and opens a case.
+Purchase, lines, charge and stock movements go in together or not at all. A copy of the call waits for the first and then
+repeats its answer; another cart under the same trip gets that answer too, and a person is asked. Source: inbound.md, 5.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Row, bindparam, insert, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+import orjson
+from sqlalchemy import Connection, Engine
 
-from backroom.charges.opening import open_charge
+from backroom.charges.opening import OPEN_CHARGE, opening
 from backroom.clock import business_date
-from backroom.db.serving import transaction
+from backroom.db.serving import Statement, transaction
+from backroom.inventory.movements import in_sold_by_unit, sale_arrays, sale_rows
 from backroom.purchases.amounts import line_amounts, totals
-from backroom.purchases.cart import Cart, GateRecord, Owner, owner_of
+from backroom.purchases.cart import Cart, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
-from backroom.purchases.price_lookup import products_of, promotions_for
-from backroom.purchases.pricing import PricedCart, Problem, Product, price_cart
-from backroom.purchases.tables import purchase, purchase_line
+from backroom.purchases.cart_facts import CartFacts, look_up
+from backroom.purchases.pricing import PricedCart, Problem, price_cart
 
 
 class UnknownStore(LookupError):
     """The call names a store that is not one of ours."""
+
+
+class PriceElsewhere(Protocol):
+    """Asks whoever prices the store's carts, outside of any transaction."""
+
+    def __call__(self, cart: Cart, facts: CartFacts, owner: Owner) -> PricedCart | list[Problem] | None:
+        """The price or what stands in its way; None where no good answer came: then the price book counts."""
 
 
 @dataclass(frozen=True)
@@ -39,178 +46,233 @@ class Recorded:
     outcome: str
 
 
-def record_purchase(engine: Engine, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]) -> Recorded:
-    """`record_purchase_in` with a transaction of its own."""
-    with transaction(engine) as connection:
-        return record_purchase_in(connection, cart, raw_body, now=now, new_id=new_id)
-
-
-def record_purchase_in(
-    connection: Connection, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]
+def record_purchase(
+    database: Engine | Connection,
+    cart: Cart,
+    raw_body: str,
+    *,
+    now: datetime,
+    new_id: Callable[[], str],
+    price_elsewhere: PriceElsewhere | None = None,
 ) -> Recorded:
     """Records the cart or repeats the answer that it got. `raw_body` is the call's JSON text, `now` when it came.
 
-    The charge and the cases are opened as of the trip's end, which is business time. Raises UnknownStore.
+    On an Engine it commits by itself; on a Connection it is part of that transaction. The charge and the cases are
+    opened as of the trip's end, which is business time. Raises UnknownStore.
     """
-    known = _look_up(connection, cart)
-    if known.body_hash is not None:
-        return _repeat(connection, cart, raw_body, known)
-    if known.currency is None:
+    facts = look_up(database, cart)
+    if facts.body_hash is not None:
+        return _repeat(database, cart, raw_body, facts)
+    if facts.currency is None:
         raise UnknownStore(cart.store_id)
-    owner = owner_of(cart, _gate_records(known.gate or ()))
-    products = products_of(connection, cart) if cart.items else {}
-    promotions = promotions_for(connection, cart, {product.item_sku for product in products.values()})
-    priced = price_cart(cart.items, products, promotions, known.currency)
-    state = _state(cart, owner, priced)
-    purchase_id = new_id()
-    body = json.dumps({"purchaseId": purchase_id if cart.items else ""}, separators=(",", ":")).encode()
-    if not _store(connection, cart, owner, priced, state, known, purchase_id, body, raw_body, now):
-        return _repeat(connection, cart, raw_body, _look_up(connection, cart))
-    _store_lines(connection, cart, products, priced)
-    _follow_up(connection, cart, state, priced, known.currency)
-    return Recorded(body, state)
+    owner = owner_of(cart, facts.gate)
+    priced, priced_by = _price(cart, facts, owner, price_elsewhere)
+    purchase_id = new_id() if cart.items else ""
+    body = json.dumps({"purchaseId": purchase_id}, separators=(",", ":")).encode()
+    purchase = _Purchase(cart, facts, owner, priced, priced_by, purchase_id or new_id(), body)
+    stored = _store(database, purchase, raw_body, now)
+    return Recorded(body, purchase.state) if stored else _repeat(database, cart, raw_body, look_up(database, cart))
 
 
-def _follow_up(
-    connection: Connection, cart: Cart, state: str, priced: PricedCart | list[Problem], currency: str
-) -> None:
-    if state == "NOT_CHARGEABLE":
-        ask_about_unpayable_trip(connection, cart)
-    elif state == "BAD_CART" and isinstance(priced, list):
-        ask_about_bad_cart(connection, cart, priced)
-    else:
-        to_pay = priced.total.amount if state == "PRICED" and isinstance(priced, PricedCart) else Decimal(0)
-        open_charge(
-            connection,
-            shopping_trip_id=cart.shopping_trip_id,
-            store_id=cart.store_id,
-            currency=currency,
-            total=to_pay,
-            trip_started_at=cart.started_at,
-            now=cart.ended_at,
-            reason=state,
+def _price(
+    cart: Cart, facts: CartFacts, owner: Owner, price_elsewhere: PriceElsewhere | None
+) -> tuple[PricedCart | list[Problem], str]:
+    if facts.pricing_provider == "POINT_OF_SALE" and cart.items:
+        priced = price_elsewhere(cart, facts, owner) if price_elsewhere else None
+        if priced is not None:
+            return priced, "POINT_OF_SALE"
+    by_book = price_cart(
+        cart.items,
+        facts.products,
+        facts.promotions(cart, owner.shopper_id),
+        facts.currency or "",
+        prices_include_tax=facts.prices_include_tax,
+    )
+    return by_book, "PRICE_BOOK" if facts.pricing_provider == "PRICE_BOOK" else "PRICE_BOOK_FALLBACK"
+
+
+@dataclass(frozen=True)
+class _Purchase:
+    """A cart with all that was found out about it."""
+
+    cart: Cart
+    facts: CartFacts
+    owner: Owner
+    priced: PricedCart | list[Problem]
+    priced_by: str
+    purchase_id: str
+    body: bytes
+
+    @property
+    def state(self) -> str:
+        if not self.cart.payable:
+            return "NOT_CHARGEABLE"
+        if not self.cart.items:
+            return "EMPTY"
+        if not self.owner.pays_by_card:
+            return "SETTLED_OTHERWISE"
+        return "BAD_CART" if isinstance(self.priced, list) else "PRICED"
+
+    @property
+    def to_pay(self) -> Decimal | None:
+        """What the charge is opened with; None where none is opened (yet)."""
+        if self.state in ("NOT_CHARGEABLE", "BAD_CART"):
+            return None
+        return (
+            self.priced.total.amount if self.state == "PRICED" and isinstance(self.priced, PricedCart) else Decimal(0)
         )
 
-
-def _state(cart: Cart, owner: Owner, priced: PricedCart | list[Problem]) -> str:
-    if not cart.payable:
-        return "NOT_CHARGEABLE"
-    if not cart.items:
-        return "EMPTY"
-    if not owner.pays_by_card:
-        return "SETTLED_OTHERWISE"
-    return "BAD_CART" if isinstance(priced, list) else "PRICED"
+    @property
+    def shopper_identity(self) -> str | None:
+        """Amazon's token for the card: from the authorization at the gate, else from the call."""
+        if self.owner.entry_method == "CREDIT_CARD":
+            return self.facts.card_identity or self.cart.shopper_identity
+        return self.cart.shopper_identity
 
 
-_KNOWN = text("""
-    select store.currency, store.time_zone, prior.body_hash, prior.response_body,
-           (select jsonb_agg(jsonb_build_object('id', auth_event_id, 'admitted', status = 200,
-                                                'shopper_id', shopper_id, 'shopper_type', shopper_type))
-            from gate_decision where auth_event_id = any(cast(:auth_event_ids as text[]))) as gate
-    from (select) as always
-    left join store on store.store_id = :store_id
-    left join purchase as prior on prior.shopping_trip_id = :trip_id
-""")
-
-
-def _look_up(connection: Connection, cart: Cart) -> Row:
-    return connection.execute(
-        _KNOWN,
-        {
-            "auth_event_ids": [event.auth_event_id for event in cart.auth_events],
-            "store_id": cart.store_id,
-            "trip_id": cart.shopping_trip_id,
-        },
-    ).one()
-
-
-def _gate_records(rows: Sequence[Mapping[str, Any]]) -> dict[str, GateRecord]:
-    return {row["id"]: GateRecord(row["admitted"], row["shopper_id"], row["shopper_type"]) for row in rows}
-
-
-def _repeat(connection: Connection, cart: Cart, raw_body: str, known: Row) -> Recorded:
-    if known.body_hash != cart.meaning():
-        ask_about_another_cart(connection, cart, raw_body)
-        return Recorded(bytes(known.response_body), "DIFFERENT_CART")
-    return Recorded(bytes(known.response_body), "REPEATED")
-
-
-def _store(
-    connection: Connection,
-    cart: Cart,
-    owner: Owner,
-    priced: PricedCart | list[Problem],
-    state: str,
-    known: Row,
-    purchase_id: str,
-    body: bytes,
-    raw_body: str,
-    now: datetime,
-) -> bool:
+def _store(database: Engine | Connection, purchase: _Purchase, raw_body: str, now: datetime) -> bool:
     """False where a copy of the call has stored the trip already. Waits for a copy that is about to."""
-    made = connection.scalar(
-        _INSERT,
-        {
-            "purchase_id": purchase_id,
-            "shopping_trip_id": cart.shopping_trip_id,
-            "request_id": cart.request_id,
-            "store_id": cart.store_id,
-            "business_date": business_date(cart.ended_at, known.time_zone),
-            "entry_method": owner.entry_method,
-            "shopper_id": owner.shopper_id,
-            "shopper_type": owner.shopper_type,
-            "shopper_identity": cart.shopper_identity,
-            "trip_started_at": cart.started_at,
-            "trip_ended_at": cart.ended_at,
-            "state": state,
-            "currency": known.currency,
-            **totals(priced),
-            "body_hash": cart.meaning(),
-            "raw_text": raw_body,
-            "response_body": body,
-            "received_at": now,
-        },
-    )
-    return made is not None
+    parameters = _parameters(purchase, raw_body, now)
+    if purchase.to_pay is not None:
+        return _made(_STORE.one(database, parameters))
+    if isinstance(database, Engine):
+        with transaction(database) as connection:
+            return _store_and_ask(connection, purchase, parameters)
+    return _store_and_ask(database, purchase, parameters)
+
+
+def _store_and_ask(connection: Connection, purchase: _Purchase, parameters: Mapping[str, Any]) -> bool:
+    if not _made(_STORE_UNCHARGED.one(connection, parameters)):
+        return False
+    if purchase.state == "NOT_CHARGEABLE":
+        ask_about_unpayable_trip(connection, purchase.cart)
+    elif isinstance(purchase.priced, list):
+        ask_about_bad_cart(connection, purchase.cart, purchase.priced)
+    return True
+
+
+def _made(row: Any) -> bool:
+    return row is not None
+
+
+def _repeat(database: Engine | Connection, cart: Cart, raw_body: str, facts: CartFacts) -> Recorded:
+    if facts.body_hash == cart.meaning():
+        return Recorded(facts.response_body, "REPEATED")
+    if isinstance(database, Engine):
+        with transaction(database) as connection:
+            ask_about_another_cart(connection, cart, raw_body)
+    else:
+        ask_about_another_cart(database, cart, raw_body)
+    return Recorded(facts.response_body, "DIFFERENT_CART")
 
 
 # The raw body goes in as the text that came: PostgreSQL's jsonb keeps every digit of a number, a float would not.
-_INSERT = (
-    upsert(purchase)
-    .values(
-        {
-            column.name: text("cast(:raw_text as jsonb)") if column is purchase.c.raw_body else bindparam(column.name)
-            for column in purchase.c
-        }
-    )
-    .on_conflict_do_nothing(index_elements=["shopping_trip_id"])
-    .returning(purchase.c.purchase_id)
-)
+_PURCHASE = """
+    with purchased as (
+        insert into purchase (
+            purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method, shopper_id, shopper_type,
+            shopper_identity, trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total,
+            tax_included_total, total, priced_by, body_hash, raw_body, response_body, received_at)
+        values (
+            %(purchase_id)s, %(shopping_trip_id)s, %(request_id)s, %(store_id)s, %(business_date)s, %(entry_method)s,
+            %(shopper_id)s, %(shopper_type)s, %(shopper_identity)s, %(trip_started_at)s, %(trip_ended_at)s, %(state)s,
+            %(currency)s, %(list_total)s, %(promotion_total)s, %(tax_total)s, %(tax_included_total)s, %(total)s,
+            %(priced_by)s, %(body_hash)s, %(raw_body)s::jsonb, %(response_body)s, %(now)s)
+        on conflict (shopping_trip_id) do nothing
+        returning shopping_trip_id, store_id, currency
+    ), lined as (
+        insert into purchase_line (
+            shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
+            price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
+            tax_amount, tax_included, total)
+        select purchased.shopping_trip_id, line.*
+        from purchased, unnest(
+            %(line_number)s::int[], %(line_item_id)s::text[], %(item_id)s::text[], %(item_type)s::text[],
+            %(item_sku)s::text[], %(quantity)s::numeric[], %(unit)s::text[], %(list_price)s::numeric[],
+            %(price_unit)s::text[], %(list_amount)s::numeric[], %(promotions)s::jsonb[], %(promotion_amount)s::numeric[],
+            %(product_tax_code)s::text[], %(tax_rate)s::numeric[], %(tax_jurisdiction)s::text[],
+            %(tax_amount)s::numeric[], %(tax_included)s::bool[], %(line_total)s::numeric[]) as line
+    ), moved as (
+        insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
+        select purchased.store_id, sold.item_sku, purchased.shopping_trip_id, 'SALE', sold.quantity, sold.unit,
+               %(trip_ended_at)s, %(now)s
+        from purchased, unnest(%(stock_skus)s::text[], %(stock_quantities)s::numeric[], %(stock_units)s::text[])
+            as sold (item_sku, quantity, unit)
+        on conflict do nothing
+    )"""
+_STORE_UNCHARGED = Statement(f"{_PURCHASE} select shopping_trip_id from purchased")
+_STORE = Statement(f"{_PURCHASE}, {OPEN_CHARGE.format(source='purchased')} select shopping_trip_id from purchased")
 
 
-def _store_lines(
-    connection: Connection,
-    cart: Cart,
-    products: Mapping[tuple[str, str], Product],
-    priced: PricedCart | list[Problem],
-) -> None:
-    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved."""
-    amounts = {} if isinstance(priced, list) else {line.item.line_number: line for line in priced.lines}
-    rows = []
-    for item in cart.items:
-        product = products.get((item.item_type, item.item_id))
-        rows.append(
-            {
-                "shopping_trip_id": cart.shopping_trip_id,
-                "line_number": item.line_number,
-                "line_item_id": item.line_item_id,
-                "item_id": item.item_id,
-                "item_type": item.item_type,
-                "item_sku": product.item_sku if product else None,
-                "quantity": item.quantity,
-                "unit": item.unit,
-                **line_amounts(amounts.get(item.line_number)),
-            }
+def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, Any]:
+    cart, owner = purchase.cart, purchase.owner
+    lines = list(_lines(purchase))
+    parameters: dict[str, Any] = {
+        "purchase_id": purchase.purchase_id,
+        "shopping_trip_id": cart.shopping_trip_id,
+        "request_id": cart.request_id,
+        "store_id": cart.store_id,
+        "business_date": business_date(cart.ended_at, purchase.facts.time_zone),
+        "entry_method": owner.entry_method,
+        "shopper_id": owner.shopper_id,
+        "shopper_type": owner.shopper_type,
+        "shopper_identity": purchase.shopper_identity,
+        "trip_started_at": cart.started_at,
+        "trip_ended_at": cart.ended_at,
+        "state": purchase.state,
+        "currency": purchase.facts.currency,
+        **totals(purchase.priced),
+        "priced_by": purchase.priced_by,
+        "body_hash": cart.meaning(),
+        "raw_body": raw_body,
+        "response_body": purchase.body,
+        "now": now,
+        **{name: [line[name] for line in lines] for name in _LINE_ARRAYS},
+        **sale_arrays(sale_rows(_goods(purchase))),
+    }
+    if purchase.to_pay is not None:
+        parameters |= opening(
+            total=purchase.to_pay, trip_started_at=cart.started_at, now=cart.ended_at, reason=purchase.state
         )
-    if rows:
-        connection.execute(insert(purchase_line), rows)
+    return parameters
+
+
+_LINE_ARRAYS = (
+    "line_number", "line_item_id", "item_id", "item_type", "item_sku", "quantity", "unit", "list_price", "price_unit",
+    "list_amount", "promotions", "promotion_amount", "product_tax_code", "tax_rate", "tax_jurisdiction", "tax_amount",
+    "tax_included", "line_total",
+)  # fmt: skip
+
+
+def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
+    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved."""
+    priced = (
+        {} if isinstance(purchase.priced, list) else {line.item.line_number: line for line in purchase.priced.lines}
+    )
+    for item in purchase.cart.items:
+        line = priced.get(item.line_number)
+        product = line.product if line else purchase.facts.products.get((item.item_type, item.item_id))
+        amounts = line_amounts(line)
+        yield {
+            "line_number": item.line_number,
+            "line_item_id": item.line_item_id,
+            "item_id": item.item_id,
+            "item_type": item.item_type,
+            "item_sku": product.item_sku if product else None,
+            "quantity": item.quantity,
+            "unit": item.unit,
+            **amounts,
+            "promotions": orjson.dumps(amounts["promotions"]).decode(),
+            "line_total": amounts["total"],
+        }
+
+
+def _goods(purchase: _Purchase) -> Iterator[tuple[str, Decimal, str]]:
+    """What left the store and is known to us, whoever pays for it: (SKU, quantity, in the unit that it is sold by)."""
+    for item in purchase.cart.items:
+        product = purchase.facts.products.get((item.item_type, item.item_id))
+        if product is None:
+            continue
+        quantity = in_sold_by_unit(item.quantity, item.unit, product.sold_by)
+        if quantity is not None:
+            yield product.item_sku, quantity, product.sold_by
