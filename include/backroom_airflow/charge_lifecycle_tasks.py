@@ -8,15 +8,26 @@ from backroom_airflow import business_time
 
 
 def gather(**context: Any) -> list[str]:
-    """Takes in decisions on carts and what is known of captures and cancels; returns the stores with a charge due."""
+    """Takes in decisions on carts and what is known of captures and cancels; returns the stores with a charge due.
+
+    Each part commits by itself: a late cart is charged also where what comes after fails.
+    """
     from backroom.charges.lifecycle import gather_evidence, stores_with_due
-    from backroom.db.engine import transaction
-    from backroom.purchases import bad_carts
+    from backroom.db.engine import engine, transaction
+    from backroom.purchases import bad_carts, refusals, unbilled
+    from backroom.purchases.refused_spool import collect_spool
+    from backroom.settings import settings
 
     now = business_time.of(context)
     with transaction() as connection:
         bad_carts.apply_decisions(connection, now=now)
+    with transaction() as connection:
+        unbilled.charge_overdue(connection, now=now)
         bad_carts.warn_of_waiting(connection, now=now)
+    collect_spool(engine(), settings().refused_spool_folder, now=now)
+    with transaction() as connection:
+        refusals.settle_sent_again(connection, now=now)
+    with transaction() as connection:
         gather_evidence(connection, now=now)
         return stores_with_due(connection, now=now)
 

@@ -15,7 +15,11 @@ from backroom.settings import settings
 
 
 def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Problem]) -> None:
-    """A line has no product, no price or no fitting unit: the cart is stored, not charged."""
+    """A line has no product, no price or no fitting unit: the cart is stored, not charged.
+
+    The case is due `bad_cart_margin_hours` before the payment token ends: then the known lines are charged.
+    """
+    config = settings()
     reasons = [f"line {problem.item.line_number}: {problem.reason}" for problem in problems]
     open_case(
         connection,
@@ -23,15 +27,16 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
         subject=cart.shopping_trip_id,
         store_id=cart.store_id,
         asked_by="purchases",
-        question=f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged?",
+        question=f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged? "
+        f"`backroom carts resolve {cart.shopping_trip_id}` says what its lines are.",
         known={"problems": reasons, "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
         choices=[
             ("price_again", "priced with the catalog and price book as they are now, and charged"),
             ("charge_nothing", "nothing is charged; the pre-authorization is cancelled"),
         ],
         now=cart.ended_at,
-        due_at=cart.started_at + timedelta(hours=settings().token_life_hours),
-        when_overdue="the pre-authorization ends and the sale is lost",
+        due_at=cart.started_at + timedelta(hours=config.token_life_hours - config.bad_cart_margin_hours),
+        when_overdue="the lines that have a price are charged; the others stay unbilled",
     )
 
 

@@ -1,0 +1,166 @@
+"""What a person does with a refused cart: look, have it taken after all, or dismiss it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Engine, RowMapping, text
+from sqlalchemy.exc import DataError
+
+from backroom.amazon import exact_json
+from backroom.audit import trail
+from backroom.card_numbers import REMOVED, remove_card_numbers
+from backroom.db.serving import transaction
+from backroom.entry.wire import complaint
+from backroom.errors import BackroomError
+from backroom.purchases.purchases_request import PurchasesRequest
+from backroom.purchases.recording import UnknownStore, record_purchase
+from backroom.settings import settings
+
+DEEPEST: Final = 50  # levels of objects and lists, as at the connector
+
+_ONE = text("select * from refused_cart where refused_id = :refused_id")
+_LIST = text("""
+    select refused_id, received_at, status, reason, shopping_trip_id, length(body) as bytes, settled_at, settled_by,
+           outcome
+    from refused_cart where settled_at is null or :settled_too order by received_at, refused_id limit :limit
+""")
+_SETTLE = text("""
+    update refused_cart set settled_at = :now, settled_by = :by, outcome = :outcome
+    where refused_id = :refused_id and settled_at is null
+""")
+_STILL_REFUSED = text("""
+    update refused_cart set reason = :reason where refused_id = :refused_id and settled_at is null
+""")
+
+
+class RefusedCartError(BackroomError):
+    """There is no such refused cart, or it does not wait any more."""
+
+
+class _Refused(Exception):
+    """Today's rules refuse the body, too."""
+
+
+@dataclass(frozen=True)
+class Retried:
+    """`outcome` is TAKEN, SENT_AGAIN (its trip is recorded already) or REFUSED, then with `reason`."""
+
+    outcome: str
+    shopping_trip_id: str | None = None
+    reason: str = ""
+
+
+def refused_carts(connection: Connection, *, settled_too: bool = False, limit: int = 100) -> Sequence[RowMapping]:
+    """Those that wait for a person, the oldest first; without their bodies."""
+    return connection.execute(_LIST, {"settled_too": settled_too, "limit": limit}).mappings().all()
+
+
+def refused_one(connection: Connection, refused_id: int) -> RowMapping:
+    """The whole row. Raises RefusedCartError where there is none."""
+    found = connection.execute(_ONE, {"refused_id": refused_id}).mappings().one_or_none()
+    if found is None:
+        raise RefusedCartError(f"there is no refused cart {refused_id}; `backroom carts refused list` shows them")
+    return found
+
+
+def retry(engine: Engine, refused_id: int, *, by: str, now: datetime, new_id: Callable[[], str]) -> Retried:
+    """Takes the kept body by today's rules, through the same code as the connector; `engine` is a serving one.
+
+    Safe to repeat and to run twice at once: a trip is recorded once. What is still refused keeps waiting, with the
+    newest reason. Raises RefusedCartError where the cart is settled.
+    """
+    with transaction(engine) as connection:
+        refused = refused_one(connection, refused_id)
+    _check_waits(refused)
+    try:
+        asked, raw_body = _read(bytes(refused["body"]), refused["status"])
+        trip_id = asked.idempotent_shopping_trip_id
+        recorded = record_purchase(engine, asked.cart(), raw_body, now=now, new_id=new_id)
+    except _Refused as why:
+        return _keep_waiting(engine, refused, str(why), by=by, now=now)
+    except UnknownStore:
+        return _keep_waiting(engine, refused, "storeId: not a store of ours", by=by, now=now)
+    except DataError:
+        return _keep_waiting(engine, refused, "body: a value that the database can't hold", by=by, now=now)
+    outcome = "SENT_AGAIN" if recorded.outcome in ("REPEATED", "DIFFERENT_CART") else "TAKEN"
+    _settle(engine, refused, outcome, by=by, reason=f"retried: {recorded.outcome}", now=now)
+    return Retried(outcome, trip_id, recorded.outcome)
+
+
+def dismiss(engine: Engine, refused_id: int, *, by: str, reason: str, now: datetime) -> None:
+    """Nothing is to be done about it. Raises RefusedCartError where the cart is settled."""
+    with transaction(engine) as connection:
+        refused = refused_one(connection, refused_id)
+    _check_waits(refused)
+    _settle(engine, refused, "DISMISSED", by=by, reason=remove_card_numbers(reason), now=now)
+
+
+def _read(body: bytes, status: int) -> tuple[PurchasesRequest, str]:
+    """The body as the connector would take it: strict JSON without NUL, surrogates or deep nesting."""
+    try:
+        raw_body = body.decode()
+        value = exact_json.loads(raw_body)
+    except (ValueError, RecursionError) as error:
+        cut = "; it was larger than the limit, and only its beginning was kept: have the trip sent again"
+        raise _Refused(f"body: not JSON{cut if status == 413 else ''}") from error
+    _check(value, DEEPEST)
+    try:
+        asked = PurchasesRequest.model_validate(value, context={"locations": settings().auth_event_locations})
+    except ValidationError as error:
+        raise _Refused(complaint(error)) from error
+    identifying = [asked.idempotent_shopping_trip_id, *(item.id for item in asked.cart_items)]
+    if any(REMOVED in text for text in identifying):
+        raise _Refused("body: an id in it was taken for a card number and removed; have the trip sent again")
+    return asked, raw_body
+
+
+def _check(value: Any, levels: int) -> None:
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise _Refused("body: a string holds NUL or an unpaired surrogate")
+    elif isinstance(value, dict | list):
+        if levels == 0:
+            raise _Refused("body: nested too deeply")
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check(part, levels - 1)
+
+
+def _check_waits(refused: RowMapping) -> None:
+    if refused["settled_at"] is not None:
+        raise RefusedCartError(
+            f"refused cart {refused['refused_id']} is settled: {refused['outcome']} by {refused['settled_by']} at "
+            f"{refused['settled_at']:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def _keep_waiting(engine: Engine, refused: RowMapping, reason: str, *, by: str, now: datetime) -> Retried:
+    with transaction(engine) as connection:
+        connection.execute(_STILL_REFUSED, {"refused_id": refused["refused_id"], "reason": reason})
+        _audit(connection, refused, "carts.refused.retry", f"still refused: {reason}", by=by, now=now)
+    return Retried("REFUSED", refused["shopping_trip_id"], reason)
+
+
+def _settle(engine: Engine, refused: RowMapping, outcome: str, *, by: str, reason: str, now: datetime) -> None:
+    with transaction(engine) as connection:
+        values = {"refused_id": refused["refused_id"], "outcome": outcome, "by": by, "now": now}
+        if connection.execute(_SETTLE, values).rowcount == 0:
+            _check_waits(refused_one(connection, refused["refused_id"]))
+        action = "carts.refused.dismiss" if outcome == "DISMISSED" else "carts.refused.retry"
+        _audit(connection, refused, action, reason, by=by, now=now)
+
+
+def _audit(connection: Connection, refused: RowMapping, action: str, reason: str, *, by: str, now: datetime) -> None:
+    trail.record(
+        connection,
+        at=now,
+        actor=by,
+        action=action,
+        subject=refused["shopping_trip_id"] or f"refused cart {refused['refused_id']}",
+        reason=reason,
+        details={"refused_id": refused["refused_id"], "refused_for": refused["reason"]},
+    )
