@@ -21,6 +21,7 @@ COMMANDS = {
     "stores": "backroom.stores.commands",
     "shoppers": "backroom.shoppers.commands",
     "prices": "backroom.purchases.commands",
+    "carts": "backroom.purchases.cart_commands",
     "catalog": "backroom.catalog.commands",
     "feeds": "backroom.feeds.commands",
     "charges": "backroom.charges.commands",

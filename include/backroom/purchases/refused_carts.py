@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, RowMapping, text
+from sqlalchemy import Connection, RowMapping, select, text
 from sqlalchemy.exc import DataError
 
 from backroom.amazon import exact_json
 from backroom.audit import trail
 from backroom.card_numbers import REMOVED, remove_card_numbers
-from backroom.db.serving import transaction
 from backroom.entry.wire import complaint
 from backroom.errors import BackroomError
 from backroom.purchases.purchases_request import PurchasesRequest
-from backroom.purchases.recording import UnknownStore, record_purchase
+from backroom.purchases.recording import Recorded, UnknownStore, record_purchase
+from backroom.purchases.tables import refused_cart
 from backroom.settings import settings
 
 DEEPEST: Final = 50  # levels of objects and lists, as at the connector
 
-_ONE = text("select * from refused_cart where refused_id = :refused_id")
 _LIST = text("""
     select refused_id, received_at, status, reason, shopping_trip_id, length(body) as bytes, settled_at, settled_by,
            outcome
@@ -31,11 +31,9 @@ _LIST = text("""
 """)
 _SETTLE = text("""
     update refused_cart set settled_at = :now, settled_by = :by, outcome = :outcome
-    where refused_id = :refused_id and settled_at is null
+    where refused_id = :refused_id
 """)
-_STILL_REFUSED = text("""
-    update refused_cart set reason = :reason where refused_id = :refused_id and settled_at is null
-""")
+_STILL_REFUSED = text("update refused_cart set reason = :reason where refused_id = :refused_id")
 
 
 class RefusedCartError(BackroomError):
@@ -60,44 +58,62 @@ def refused_carts(connection: Connection, *, settled_too: bool = False, limit: i
     return connection.execute(_LIST, {"settled_too": settled_too, "limit": limit}).mappings().all()
 
 
-def refused_one(connection: Connection, refused_id: int) -> RowMapping:
+def refused_one(connection: Connection, refused_id: int, *, lock: bool = False) -> RowMapping:
     """The whole row. Raises RefusedCartError where there is none."""
-    found = connection.execute(_ONE, {"refused_id": refused_id}).mappings().one_or_none()
+    query = select(refused_cart).where(refused_cart.c.refused_id == refused_id)
+    found = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if found is None:
         raise RefusedCartError(f"there is no refused cart {refused_id}; `backroom carts refused list` shows them")
     return found
 
 
-def retry(engine: Engine, refused_id: int, *, by: str, now: datetime, new_id: Callable[[], str]) -> Retried:
-    """Takes the kept body by today's rules, through the same code as the connector; `engine` is a serving one.
+def retry(connection: Connection, refused_id: int, *, by: str, now: datetime, new_id: Callable[[], str]) -> Retried:
+    """Takes the kept body by today's rules, through the same code as the connector, in the caller's transaction.
 
-    Safe to repeat and to run twice at once: a trip is recorded once. What is still refused keeps waiting, with the
-    newest reason. Raises RefusedCartError where the cart is settled.
+    What is still refused keeps waiting, with the newest reason. Raises RefusedCartError where the cart is settled.
     """
-    with transaction(engine) as connection:
-        refused = refused_one(connection, refused_id)
-    _check_waits(refused)
+    refused = _lock(connection, refused_id)
     try:
         asked, raw_body = _read(bytes(refused["body"]), refused["status"])
-        trip_id = asked.idempotent_shopping_trip_id
-        recorded = record_purchase(engine, asked.cart(), raw_body, now=now, new_id=new_id)
+        recorded = _record(connection, asked, raw_body, now, new_id)
     except _Refused as why:
-        return _keep_waiting(engine, refused, str(why), by=by, now=now)
-    except UnknownStore:
-        return _keep_waiting(engine, refused, "storeId: not a store of ours", by=by, now=now)
-    except DataError:
-        return _keep_waiting(engine, refused, "body: a value that the database can't hold", by=by, now=now)
+        connection.execute(_STILL_REFUSED, {"refused_id": refused_id, "reason": str(why)})
+        _audit(connection, refused, "carts.refused.retry", f"still refused: {why}", by=by, now=now)
+        return Retried("REFUSED", refused["shopping_trip_id"], str(why))
     outcome = "SENT_AGAIN" if recorded.outcome in ("REPEATED", "DIFFERENT_CART") else "TAKEN"
-    _settle(engine, refused, outcome, by=by, reason=f"retried: {recorded.outcome}", now=now)
-    return Retried(outcome, trip_id, recorded.outcome)
+    _settle(connection, refused_id, outcome, by=by, now=now)
+    _audit(connection, refused, "carts.refused.retry", f"{outcome}: {recorded.outcome}", by=by, now=now)
+    return Retried(outcome, asked.idempotent_shopping_trip_id, recorded.outcome)
 
 
-def dismiss(engine: Engine, refused_id: int, *, by: str, reason: str, now: datetime) -> None:
+def dismiss(connection: Connection, refused_id: int, *, by: str, reason: str, now: datetime) -> None:
     """Nothing is to be done about it. Raises RefusedCartError where the cart is settled."""
-    with transaction(engine) as connection:
-        refused = refused_one(connection, refused_id)
-    _check_waits(refused)
-    _settle(engine, refused, "DISMISSED", by=by, reason=remove_card_numbers(reason), now=now)
+    refused = _lock(connection, refused_id)
+    _settle(connection, refused_id, "DISMISSED", by=by, now=now)
+    _audit(connection, refused, "carts.refused.dismiss", remove_card_numbers(reason), by=by, now=now)
+
+
+def _lock(connection: Connection, refused_id: int) -> RowMapping:
+    """The row, ours until the transaction ends, if it still waits."""
+    refused = refused_one(connection, refused_id, lock=True)
+    if refused["settled_at"] is not None:
+        raise RefusedCartError(
+            f"refused cart {refused_id} is settled: {refused['outcome']} by {refused['settled_by']} at "
+            f"{refused['settled_at']:%Y-%m-%d %H:%M} UTC"
+        )
+    return refused
+
+
+def _record(
+    connection: Connection, asked: PurchasesRequest, raw_body: str, now: datetime, new_id: Callable[[], str]
+) -> Recorded:
+    try:
+        with connection.begin_nested():
+            return record_purchase(connection, asked.cart(), raw_body, now=now, new_id=new_id)
+    except UnknownStore as error:
+        raise _Refused("storeId: not a store of ours") from error
+    except (psycopg.DataError, DataError) as error:
+        raise _Refused("body: a value that the database can't hold") from error
 
 
 def _read(body: bytes, status: int) -> tuple[PurchasesRequest, str]:
@@ -130,28 +146,8 @@ def _check(value: Any, levels: int) -> None:
             _check(part, levels - 1)
 
 
-def _check_waits(refused: RowMapping) -> None:
-    if refused["settled_at"] is not None:
-        raise RefusedCartError(
-            f"refused cart {refused['refused_id']} is settled: {refused['outcome']} by {refused['settled_by']} at "
-            f"{refused['settled_at']:%Y-%m-%d %H:%M} UTC"
-        )
-
-
-def _keep_waiting(engine: Engine, refused: RowMapping, reason: str, *, by: str, now: datetime) -> Retried:
-    with transaction(engine) as connection:
-        connection.execute(_STILL_REFUSED, {"refused_id": refused["refused_id"], "reason": reason})
-        _audit(connection, refused, "carts.refused.retry", f"still refused: {reason}", by=by, now=now)
-    return Retried("REFUSED", refused["shopping_trip_id"], reason)
-
-
-def _settle(engine: Engine, refused: RowMapping, outcome: str, *, by: str, reason: str, now: datetime) -> None:
-    with transaction(engine) as connection:
-        values = {"refused_id": refused["refused_id"], "outcome": outcome, "by": by, "now": now}
-        if connection.execute(_SETTLE, values).rowcount == 0:
-            _check_waits(refused_one(connection, refused["refused_id"]))
-        action = "carts.refused.dismiss" if outcome == "DISMISSED" else "carts.refused.retry"
-        _audit(connection, refused, action, reason, by=by, now=now)
+def _settle(connection: Connection, refused_id: int, outcome: str, *, by: str, now: datetime) -> None:
+    connection.execute(_SETTLE, {"refused_id": refused_id, "outcome": outcome, "by": by, "now": now})
 
 
 def _audit(connection: Connection, refused: RowMapping, action: str, reason: str, *, by: str, now: datetime) -> None:
