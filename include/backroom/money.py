@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import cache
 
 from babel.numbers import format_currency, get_currency_precision, list_currencies
 
@@ -14,6 +15,7 @@ class CurrencyMismatch(ValueError):
     """Two amounts in different currencies were brought together."""
 
 
+@cache
 def places(currency: str) -> int:
     """The decimal places of a currency: USD 2, JPY 0. Raises ValueError for an unknown code."""
     if currency not in CURRENCIES:

@@ -20,7 +20,15 @@ def totals(priced: PricedCart | list[Problem]) -> dict[str, Decimal]:
     """The columns of a purchase; zeros where the cart has no price."""
     if isinstance(priced, list):
         return dict.fromkeys(_TOTALS, Decimal(0))
-    return {name: getattr(priced, name).amount for name in _TOTALS}
+    digits = places(priced.currency)
+    tax = decimal(priced.tax_minor, digits)
+    return {
+        "list_total": decimal(priced.list_minor, digits),
+        "promotion_total": decimal(priced.promotion_minor, digits),
+        "tax_total": tax,
+        "tax_included_total": tax if priced.tax_included else decimal(0, digits),
+        "total": decimal(priced.total_minor, digits),
+    }
 
 
 def line_amounts(line: PricedLine | None) -> dict[str, Any]:

@@ -72,6 +72,11 @@ class PricedLine:
     total_minor: int
 
     @property
+    def promotion_minor(self) -> int:
+        """What all promotions took off, in minor units."""
+        return sum([amount for _, amount in self.taken])
+
+    @property
     def list_amount(self) -> Money:
         """List price x quantity."""
         return _money(self.list_minor, self.currency)
@@ -85,11 +90,6 @@ class PricedLine:
     def promotion_amount(self) -> Money:
         """What all promotions took off."""
         return _money(self.promotion_minor, self.currency)
-
-    @property
-    def promotion_minor(self) -> int:
-        """What all promotions took off, in minor units."""
-        return sum([amount for _, amount in self.taken])
 
     @property
     def tax_amount(self) -> Money:
@@ -124,32 +124,36 @@ class PricedCart:
 
     lines: tuple[PricedLine, ...]
     currency: str
-    tax_included: bool = False
+    tax_included: bool
+    list_minor: int
+    promotion_minor: int
+    tax_minor: int
+    total_minor: int
 
     @property
     def list_total(self) -> Money:
         """Of all lines."""
-        return _money(sum([line.list_minor for line in self.lines]), self.currency)
+        return _money(self.list_minor, self.currency)
 
     @property
     def promotion_total(self) -> Money:
         """Of all lines."""
-        return _money(sum([line.promotion_minor for line in self.lines]), self.currency)
+        return _money(self.promotion_minor, self.currency)
 
     @property
     def tax_total(self) -> Money:
         """Of all lines, on top or inside."""
-        return _money(sum([line.tax_minor for line in self.lines]), self.currency)
+        return _money(self.tax_minor, self.currency)
 
     @property
     def tax_included_total(self) -> Money:
         """The tax total where prices include tax, otherwise zero."""
-        return self.tax_total if self.tax_included else _money(0, self.currency)
+        return _money(self.tax_minor if self.tax_included else 0, self.currency)
 
     @property
     def total(self) -> Money:
         """What the shopper pays."""
-        return _money(sum([line.total_minor for line in self.lines]), self.currency)
+        return _money(self.total_minor, self.currency)
 
 
 def price_cart(
@@ -186,31 +190,25 @@ def price_cart(
     def payable(remaining: Sequence[int]) -> int:
         return sum(remaining) + (0 if prices_include_tax else sum(taxes(remaining)))
 
-    list_amounts = [line.list_amount for _, _, line in found]
-    if payable(list_amounts) >= LARGEST * 10**digits:
+    if payable([line.list_amount for _, _, line in found]) >= LARGEST * 10**digits:
         return [Problem(items[0], f"the cart's amount is not below {LARGEST} {currency}")]
     reduced = reduce([line for _, _, line in found], promotions, digits, payable)
+    lines = [
+        PricedLine(item, product, line.list_price, currency, line.list_amount, taken, tax_minor, prices_include_tax,
+                   left if prices_include_tax else left + tax_minor)
+        for (item, product, line), left, taken, tax_minor in zip(
+            found, reduced.remaining, reduced.applied, taxes(reduced.remaining), strict=True
+        )
+    ]  # fmt: skip
+    list_minor = sum([line.list_minor for line in lines])
     return PricedCart(
-        lines=tuple(
-            [
-                PricedLine(
-                    item,
-                    product,
-                    line.list_price,
-                    currency,
-                    line.list_amount,
-                    taken,
-                    tax_minor,
-                    prices_include_tax,
-                    left if prices_include_tax else left + tax_minor,
-                )
-                for (item, product, line), left, taken, tax_minor in zip(
-                    found, reduced.remaining, reduced.applied, taxes(reduced.remaining), strict=True
-                )
-            ]
-        ),
+        lines=tuple(lines),
         currency=currency,
         tax_included=prices_include_tax,
+        list_minor=list_minor,
+        promotion_minor=list_minor - sum(reduced.remaining),
+        tax_minor=sum([line.tax_minor for line in lines]),
+        total_minor=sum([line.total_minor for line in lines]),
     )
 
 

@@ -104,6 +104,7 @@ class _Basket:
         self.list_total = decimal(sum(self.list_amounts), places)
         self._by_sku: dict[str, list[int]] | None = None
         self._in_order: list[int] | None = None
+        self._fixed: dict[str, list[tuple[int, int]]] = {}
 
     def untouched(self) -> Reduced:
         return Reduced(list(self.list_amounts), [[] for _ in self.lines])
@@ -111,14 +112,20 @@ class _Basket:
     def reaches(self, minimum: Decimal | None) -> bool:
         return minimum is None or self.list_total >= minimum
 
-    def of(self, skus: Iterable[str]) -> list[int]:
+    def of(self, skus: frozenset[str]) -> list[int]:
         """The lines of these products."""
         if self._by_sku is None:
             self._by_sku = {}
             for number, line in enumerate(self.lines):
                 self._by_sku.setdefault(line.item_sku, []).append(number)
-        found = self._by_sku
-        return [line for sku in skus for line in found.get(sku, ())]
+        by_sku = self._by_sku
+        return [line for sku in by_sku.keys() & skus for line in by_sku[sku]]
+
+    def fixed(self, promotion: Promotion) -> list[tuple[int, int]]:
+        """(line, minor units off) of a promotion that does not depend on what others have left."""
+        if promotion.promotion_id not in self._fixed:
+            self._fixed[promotion.promotion_id] = list(_FIXED[promotion.kind](self, promotion))
+        return self._fixed[promotion.promotion_id]
 
     def in_order(self) -> list[int]:
         """The lines in an order that does not depend on how they came, but for lines that are the same."""
@@ -146,7 +153,7 @@ def _best_by_line(basket: _Basket, exclusive: Sequence[Promotion]) -> Reduced:
 def _stack(basket: _Basket, reduced: Reduced, promotions: Iterable[Promotion]) -> Reduced:
     """One promotion after the other, each on what the one before has left."""
     for promotion in promotions:
-        for line, amount in list(_TAKES[promotion.kind](basket, promotion, reduced.remaining)):
+        for line, amount in _TAKES[promotion.kind](basket, promotion, reduced.remaining):
             reduced.take(line, promotion, amount)
     return reduced
 
@@ -168,35 +175,37 @@ def _percentage(promotion: Promotion, lines: Iterable[int], remaining: Sequence[
         yield line, half_up(remaining[line] * numerator, denominator)
 
 
-def _line_amount(basket: _Basket, promotion: Promotion, remaining: Sequence[int]) -> Takes:
+def _fixed(basket: _Basket, promotion: Promotion, remaining: Sequence[int]) -> Takes:
+    """What the list prices alone tell; no more than is left."""
+    for line, off in basket.fixed(promotion):
+        yield line, min(remaining[line], off)
+
+
+def _line_amount(basket: _Basket, promotion: Promotion) -> Takes:
     amount = _given(promotion.amount)
     for number in basket.of(promotion.item_skus):
         line = basket.lines[number]
-        off = for_quantity(amount, line.quantity, line.unit, line.sold_by, basket.places) or 0
-        yield number, min(remaining[number], off)
+        yield number, for_quantity(amount, line.quantity, line.unit, line.sold_by, basket.places) or 0
 
 
-def _buy_x_get_y(basket: _Basket, promotion: Promotion, remaining: Sequence[int]) -> Takes:
+def _buy_x_get_y(basket: _Basket, promotion: Promotion) -> Takes:
     """Units in a row, dearest first, in groups of buy + get: the last `get` of each whole group are the got ones."""
     lines, percentage = basket.lines, _given(promotion.percentage)
     chosen = set(basket.of(promotion.item_skus))
     row = [i for i in basket.in_order() if i in chosen and _counts_by_the_piece(lines[i])]
     row.sort(key=lambda i: lines[i].list_price, reverse=True)  # stable: of equal prices, the order stands
-    group = promotion.buy_quantity + promotion.get_quantity
-    units = sum(int(lines[i].quantity) for i in row)
+    buy, get = promotion.buy_quantity, promotion.get_quantity
+    group = buy + get
+    units = sum([int(lines[i].quantity) for i in row])
     end_of_groups = units - units % group
-
-    def got_before(position: int) -> int:
-        groups, rest = divmod(min(position, end_of_groups), group)
-        return groups * promotion.get_quantity + max(0, rest - promotion.buy_quantity)
-
-    position = 0
+    position = got = 0  # units of the row so far, and how many of them are got
     for number in row:
-        line = lines[number]
-        after = position + int(line.quantity)
-        got = got_before(after) - got_before(position)
-        yield number, min(remaining[number], times(line.list_price, got, percentage, basket.places))
-        position = after
+        position += int(lines[number].quantity)
+        groups, rest = divmod(min(position, end_of_groups), group)
+        got_so_far = groups * get + max(0, rest - buy)
+        if got_so_far > got:
+            yield number, times(lines[number].list_price, got_so_far - got, percentage, basket.places)
+            got = got_so_far
 
 
 def _counts_by_the_piece(line: BasketLine) -> bool:
@@ -219,10 +228,14 @@ def _given(value: Decimal | None) -> Decimal:
     return value
 
 
-_TAKES: Final[dict[str, Callable[[_Basket, Promotion, Sequence[int]], Takes]]] = {
-    "LINE_PERCENTAGE": _line_percentage,
+_FIXED: Final[dict[str, Callable[[_Basket, Promotion], Takes]]] = {
     "LINE_AMOUNT": _line_amount,
     "BUY_X_GET_Y": _buy_x_get_y,
+}
+_TAKES: Final[dict[str, Callable[[_Basket, Promotion, Sequence[int]], Takes]]] = {
+    "LINE_PERCENTAGE": _line_percentage,
+    "LINE_AMOUNT": _fixed,
+    "BUY_X_GET_Y": _fixed,
     "BASKET_PERCENTAGE": _basket_percentage,
     "BASKET_AMOUNT": _basket_amount,
 }
