@@ -1,0 +1,312 @@
+"""What changes at the retailer's price files is in force at the next look; what was in force before stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+from typer.testing import CliRunner
+
+from backroom.purchases import price_files
+from backroom.purchases.commands import app
+from backroom.purchases.price_sources import SourceResult
+from backroom.purchases.price_sync import sync_files
+from backroom.reviews.cases import decide
+from tests.purchases.price_world import (
+    add_store,
+    alerts,
+    instant,
+    iso,
+    open_questions,
+    price_at,
+    prices_at,
+    timeline,
+    write,
+)
+
+OLD = "2026-01-01T00:00:00Z"
+NINE, TEN, NOON = instant("09:00"), instant("10:00"), instant("12:00")
+
+
+@pytest.fixture(scope="module")
+def stores(database: Engine) -> Engine:
+    add_store(database, "S1")
+    add_store(database, "S2", currency="JPY")
+    return database
+
+
+@pytest.fixture
+def book(stores: Engine) -> Iterator[Engine]:
+    """An empty price book."""
+    with stores.begin() as connection:
+        for table in ("shelf_price", "tax_rate", "promotion", "price_source", "alert", "review_case"):
+            connection.execute(text(f"delete from {table}"))
+    return stores  # type: ignore[return-value]
+
+
+def sync(engine: Engine, folder: Path, now: datetime, *, force: bool = False) -> dict[str, SourceResult]:
+    results = sync_files(engine, str(folder), now=now, drop_percent=20, force=force)
+    return {result.source: result for result in results}
+
+
+def states(results: dict[str, SourceResult]) -> dict[str, str]:
+    return {source: result.state for source, result in results.items()}
+
+
+def test_a_new_file_is_loaded_and_the_same_again_is_only_looked_at(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},", f"S2,A,100,JPY,{OLD},")
+    write(tmp_path, "taxes.csv", f"S1,FOOD,NY,0.05,{OLD},")
+    assert states(sync(book, tmp_path, NINE)) == {"prices.csv": "LOADED", "taxes.csv": "LOADED"}
+    assert states(sync(book, tmp_path, TEN)) == {"prices.csv": "UNCHANGED", "taxes.csv": "UNCHANGED"}
+    with book.connect() as connection:
+        rows = connection.execute(text("select source, rows, loaded_at, checked_at from price_source order by 1")).all()
+    assert [tuple(row) for row in rows] == [("prices.csv", 2, NINE, TEN), ("taxes.csv", 1, NINE, TEN)]
+
+
+def test_a_dated_change_counts_from_its_date_and_an_undated_one_from_the_look_that_found_it(
+    book: Engine, tmp_path: Path
+) -> None:
+    write(tmp_path, "prices.csv", *(f"S1,{sku},1.00,USD,{OLD}," for sku in ("DATED", "UNDATED", "SAME", "COMING")))
+    sync(book, tmp_path, NINE)
+    dated, coming = iso(NINE + timedelta(minutes=2)), iso(NOON)
+    write(
+        tmp_path,
+        "prices.csv",
+        f"S1,DATED,2.00,USD,{dated},",
+        f"S1,UNDATED,2.00,USD,{OLD},",
+        f"S1,SAME,1.00,USD,{OLD},",
+        f"S1,COMING,2.00,USD,{coming},",
+    )
+    sync(book, tmp_path, NINE + timedelta(minutes=5))
+    assert timeline(book, "S1", "DATED") == [("..", "09:02", "1"), ("09:02", "..", "2")]
+    assert timeline(book, "S1", "UNDATED") == [("..", "09:05", "1"), ("09:05", "..", "2")]
+    assert timeline(book, "S1", "SAME") == [("..", "..", "1")]
+    assert timeline(book, "S1", "COMING") == [("..", "12:00", "1"), ("12:00", "..", "2")]
+
+
+def test_a_file_that_closes_its_periods_is_loaded_as_it_is(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},{iso(TEN)}", f"S1,A,2.00,USD,{iso(TEN)},")
+    sync(book, tmp_path, NINE + timedelta(minutes=5))
+    assert timeline(book, "S1", "A") == [("..", "10:00", "1"), ("10:00", "..", "2")]
+
+
+def test_the_past_is_not_rewritten_by_a_change_that_is_dated_back(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, NINE)
+    sync(book, tmp_path, TEN)  # the old price was in force until then at least
+    write(tmp_path, "prices.csv", f"S1,A,2.00,USD,{iso(NINE)},")
+    sync(book, tmp_path, TEN + timedelta(minutes=5))
+    assert timeline(book, "S1", "A") == [("..", "10:05", "1"), ("10:05", "..", "2")]
+
+
+def test_a_price_that_was_missing_in_the_past_is_filled_in(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},", f"S1,NEW,3.00,USD,{OLD},")
+    sync(book, tmp_path, TEN)
+    assert timeline(book, "S1", "NEW") == [("..", "..", "3")]
+
+
+def test_a_product_that_the_file_drops_keeps_its_price_until_then(book: Engine, tmp_path: Path) -> None:
+    skus = [f"P{number}" for number in range(10)]
+    write(tmp_path, "prices.csv", *(f"S1,{sku},1.00,USD,{OLD}," for sku in skus))
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", *(f"S1,{sku},1.00,USD,{OLD}," for sku in skus[1:]))
+    assert states(sync(book, tmp_path, TEN)) == {"prices.csv": "LOADED"}
+    assert timeline(book, "S1", "P0") == [("..", "10:00", "1")]
+
+
+def test_a_store_that_the_file_no_longer_names_keeps_its_prices(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},", f"S2,A,100,JPY,{OLD},")
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, TEN)
+    assert timeline(book, "S2", "A") == [("..", "..", "100")]
+
+
+def test_a_wrong_file_leaves_every_price_in_force_names_the_line_and_is_tried_again(
+    book: Engine, tmp_path: Path
+) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    write(tmp_path, "taxes.csv", f"S1,FOOD,NY,0.05,{OLD},")
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", f"S1,A,2.00,USD,{OLD},")
+    taxes = write(tmp_path, "taxes.csv", f"S1,FOOD,NY,0.06,{OLD},", f"S1,DRINK,NY,six,{OLD},")
+    results = sync(book, tmp_path, TEN)
+    assert states(results) == {"taxes.csv": "REFUSED", "prices.csv": "WAITS"}
+    assert f"{taxes}: line 3, column 'rate'" in results["taxes.csv"].reason
+    assert timeline(book, "S1", "A") == [("..", "..", "1")]
+    assert [title for title in alerts(book) if f"{taxes}: line 3, column 'rate'" in title]
+    sync(book, tmp_path, TEN + timedelta(minutes=5))
+    assert len(alerts(book)) == 1
+    write(tmp_path, "taxes.csv", f"S1,FOOD,NY,0.06,{OLD},")
+    assert states(sync(book, tmp_path, NOON)) == {"taxes.csv": "LOADED", "prices.csv": "LOADED"}
+    assert price_at(book, "S1", "A", NOON) == Decimal(2)
+
+
+@pytest.mark.parametrize("content", [b"", b"store_id,item_sku\n", b'"', b"\xff\xfe\x00", b"S1,A,1.00,USD\n"])
+def test_a_broken_file_changes_nothing(book: Engine, tmp_path: Path, content: bytes) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, NINE)
+    (tmp_path / "prices.csv").write_bytes(content)
+    assert states(sync(book, tmp_path, TEN)) == {"prices.csv": "REFUSED"}
+    assert timeline(book, "S1", "A") == [("..", "..", "1")]
+
+
+def test_a_truncated_file_waits_for_a_person_who_may_say_that_it_is_meant(book: Engine, tmp_path: Path) -> None:
+    lines = [f"S1,P{number},1.00,USD,{OLD}," for number in range(10)]
+    write(tmp_path, "prices.csv", *lines)
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", *lines[:7])
+    results = sync(book, tmp_path, TEN)
+    assert results["prices.csv"].state == "WAITS"
+    assert "3 of the 10 prices of store S1" in results["prices.csv"].reason
+    sync(book, tmp_path, TEN + timedelta(minutes=5))
+    ((case, question),) = open_questions(book)
+    assert "3 of the 10 prices of store S1" in question
+    assert len(alerts(book)) == 1
+    assert price_at(book, "S1", "P9", NOON) == 1
+    with book.begin() as connection:
+        decide(connection, case, "load", by="ann", reason="delisted", now=TEN)
+    assert states(sync(book, tmp_path, NOON)) == {"prices.csv": "LOADED"}
+    assert timeline(book, "S1", "P9") == [("..", "12:00", "1")]
+
+
+def test_what_a_person_has_refused_is_not_asked_again_and_other_content_is_judged_anew(
+    book: Engine, tmp_path: Path
+) -> None:
+    lines = [f"S1,P{number},1.00,USD,{OLD}," for number in range(10)]
+    write(tmp_path, "prices.csv", *lines)
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", *lines[:5])
+    sync(book, tmp_path, TEN)
+    with book.begin() as connection:
+        decide(connection, open_questions(book)[0][0], "keep", by="ann", reason="cut short", now=TEN)
+    assert states(sync(book, tmp_path, NOON)) == {"prices.csv": "WAITS"}
+    assert open_questions(book) == []
+    write(tmp_path, "prices.csv", *lines[:9])
+    assert states(sync(book, tmp_path, NOON)) == {"prices.csv": "LOADED"}
+
+
+def test_by_force_a_short_file_is_loaded_and_its_question_settled(book: Engine, tmp_path: Path) -> None:
+    lines = [f"S1,P{number},1.00,USD,{OLD}," for number in range(10)]
+    write(tmp_path, "prices.csv", *lines)
+    sync(book, tmp_path, NINE)
+    write(tmp_path, "prices.csv", lines[0])
+    sync(book, tmp_path, TEN)
+    assert states(sync(book, tmp_path, NOON, force=True)) == {"prices.csv": "LOADED"}
+    assert open_questions(book) == []
+
+
+def test_a_file_that_is_gone_is_missed_and_its_prices_stay(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    sync(book, tmp_path, NINE)
+    (tmp_path / "prices.csv").unlink()
+    assert states(sync(book, tmp_path, TEN)) == {"prices.csv": "MISSING"}
+    assert "no prices.csv" in alerts(book)[0]
+    assert timeline(book, "S1", "A") == [("..", "..", "1")]
+
+
+def test_a_file_that_is_being_written_is_left_for_the_next_look(
+    book: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")
+    copy = price_files._copy
+
+    def copy_while_it_grows(original: Path, target: Path) -> str:
+        digest = copy(original, target)
+        with original.open("a") as file:
+            file.write(f"S1,B,2.00,USD,{OLD},\n")
+        return digest
+
+    monkeypatch.setattr(price_files, "_copy", copy_while_it_grows)
+    assert states(sync(book, tmp_path, NINE)) == {"prices.csv": "BEING_WRITTEN"}
+    monkeypatch.undo()
+    assert states(sync(book, tmp_path, TEN)) == {"prices.csv": "LOADED"}
+    assert price_at(book, "S1", "B", TEN) == 2
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 23), st.integers(1, 12), st.integers(1, 3)), min_size=0, max_size=3
+)  # (begins at hour, lasts hours, price)
+
+
+def _lines(spans: list[tuple[int, int, int]]) -> list[str]:
+    lines, free = [f"S1,KEEP,9.00,USD,{OLD},"], 0
+    for begins, lasts, price in sorted(spans):
+        start = max(begins, free)
+        free = start + lasts
+        day = instant("00:00")
+        lines.append(f"S1,A,{price}.00,USD,{iso(day + timedelta(hours=start))},{iso(day + timedelta(hours=free))}")
+    return lines
+
+
+@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=SPANS, after=SPANS, seen=st.integers(0, 23), later=st.integers(0, 12))
+def test_whatever_the_file_says_no_price_that_a_look_has_seen_in_force_changes_afterwards(
+    book: Engine, tmp_path: Path, before: list[tuple[int, int, int]], after: list[tuple[int, int, int]],
+    seen: int, later: int,
+) -> None:  # fmt: skip
+    with book.begin() as connection:
+        connection.execute(text("delete from shelf_price"))
+        connection.execute(text("delete from price_source"))
+    first, now = instant("00:00") + timedelta(hours=seen), instant("00:00") + timedelta(hours=seen + later)
+    write(tmp_path, "prices.csv", *_lines(before))
+    sync(book, tmp_path, first, force=True)
+    hours = [instant("00:30") + timedelta(hours=hour) for hour in range(48)]
+    old = prices_at(book, "S1", "A", hours)
+    write(tmp_path, "prices.csv", *_lines(after))
+    said = {hour: _said(after, hour) for hour in hours}
+    sync(book, tmp_path, now, force=True)
+    new = prices_at(book, "S1", "A", hours)
+    for hour in hours:
+        if hour <= first and old[hour] is not None:
+            assert new[hour] == old[hour]
+        elif hour > now:
+            assert new[hour] == said[hour] or (said[hour] is None and new[hour] == old[hour])
+    with book.connect() as connection:
+        overlapping = connection.scalar(
+            text(
+                "select count(*) from shelf_price a join shelf_price b using (store_id, item_sku)"
+                " where a.valid_from < b.valid_from and (a.valid_to is null or a.valid_to > b.valid_from)"
+            )
+        )
+    assert overlapping == 0
+
+
+def _said(spans: list[tuple[int, int, int]], hour: datetime) -> Decimal | None:
+    free = 0
+    for begins, lasts, price in sorted(spans):
+        start = max(begins, free)
+        free = start + lasts
+        if instant("00:00") + timedelta(hours=start) <= hour < instant("00:00") + timedelta(hours=free):
+            return Decimal(price)
+    return None
+
+
+def test_the_commands_synchronise_show_what_is_in_force_and_when_it_changes(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},{iso(NOON)}", f"S1,A,1.25,USD,{iso(NOON)},")
+    run = CliRunner().invoke(app, ["sync", "--source", str(tmp_path), "--now", iso(NINE), "--json"])
+    assert run.exit_code == 0
+    assert json.loads(run.output)[0] == {"source": "prices.csv", "state": "LOADED", "rows": 2, "reason": ""}
+    shown = json.loads(CliRunner().invoke(app, ["show", "A", "--store", "S1", "--at", iso(TEN), "--json"]).output)
+    assert (shown["price"], shown["next_price"], shown["price_changes_at"]) == ("1", "1.25", iso(NOON))
+    assert "price: 1.25 USD since 2026-03-02T12:00:00Z" in (
+        CliRunner().invoke(app, ["show", "A", "--store", "S1", "--at", iso(NOON)]).output
+    )
+    (source,) = json.loads(CliRunner().invoke(app, ["sources", "--json"]).output)
+    assert (source["source"], source["rows"], source["loaded_at"]) == ("prices.csv", 2, iso(NINE))
+    write(tmp_path, "prices.csv", "S1,A,dear,USD,,")
+    assert CliRunner().invoke(app, ["sync", "--source", str(tmp_path), "--now", iso(TEN)]).exit_code == 1
+    unknown = CliRunner().invoke(app, ["show", "NONE", "--store", "S1"])
+    assert "store S1 has no product 'NONE'" in str(unknown.exception)
