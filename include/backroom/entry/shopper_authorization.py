@@ -46,7 +46,7 @@ class AuthorizationQuestion:
 
     def meaning(self) -> str:
         """A hash of what was asked: equal for copies, whatever else they carry."""
-        asked = [self.store_id, self.shopper_identity, self.shopping_trip_id, _amount(self.amount)]
+        asked: list[Any] = [self.store_id, self.shopper_identity, self.shopping_trip_id, _amount(self.amount)]
         if self.recommendation:
             asked += [self.recommendation.authorized, list(self.recommendation.risks)]
             asked += [[one.type, _amount(one.amount)] for one in self.recommendation.conditions]

@@ -1,4 +1,4 @@
-"""backroom shoppers: load, load-loyalty, register, flag, unflag, show."""
+"""backroom shoppers: load, load-loyalty, register, flag, unflag, show; those on cards are in card_commands.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backroom.clock import parse_instant, system_clock
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.money import round_amount
-from backroom.shoppers import registry
+from backroom.shoppers import card_commands, registry
 from backroom.shoppers.loyalty import load_loyalty
 
 app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys, loyalty.", no_args_is_help=True)
@@ -113,3 +113,6 @@ def _set_flag(shopper_id: str, flagged: bool, reason: str, now: datetime | None)
             connection, shopper_id, flagged=flagged, reason=reason, actor=getpass.getuser(), now=now or system_clock()
         )
     _show(shopper_id, now=now)
+
+
+card_commands.add_to(app)
