@@ -20,8 +20,11 @@ from connector_app.amazon.authentication import is_allowed
 from tests.connector_app.conftest import KEY_ID, SECRET, cart_body, gate_body, line, signed_headers
 
 GATE, ORDER = "/v1/identity/identity-keys", "/v1/order/purchases"
+SCAN, DETAILS, SHOPPER = "/v1/identity/scan", "/v1/identity/scan/details", "/v1/identity/shopper"
+AUTHORIZATION = "/v1/fraudandabuse/shopperauthorization"
 IDENTITY_ROLE = "arn:aws:iam::111122223333:role/IdentityGateway"
 ORDERING_ROLE = "arn:aws:iam::111122223333:role/service/OrderingGateway"
+AUTHORIZATION_ROLE = "arn:aws:iam::111122223333:role/FraudGateway"
 
 
 def sigv4(clock: Any = lambda: datetime.now(UTC)) -> FlaskClient:
@@ -37,6 +40,7 @@ def gateway() -> FlaskClient:
         connector_gateway_secret=SecretStr("gateway-secret"),
         connector_identity_arns=[IDENTITY_ROLE],
         connector_ordering_arns=[ORDERING_ROLE],
+        connector_authorization_arns=[AUTHORIZATION_ROLE],
     )
     return create_app(config).test_client()
 
@@ -146,6 +150,14 @@ def test_a_cart_beyond_the_limit_is_kept_only_of_one_who_may_call(retailer: Engi
         (ORDER, ORDERING_ROLE, None, 403),
         (ORDER, IDENTITY_ROLE, "gateway-secret", 403),
         (GATE, ORDERING_ROLE, "gateway-secret", 403),
+        (SCAN, IDENTITY_ROLE, "gateway-secret", 400),
+        (DETAILS, IDENTITY_ROLE, "gateway-secret", 400),
+        (SHOPPER, IDENTITY_ROLE, "gateway-secret", 400),
+        (SCAN, AUTHORIZATION_ROLE, "gateway-secret", 403),
+        (AUTHORIZATION, AUTHORIZATION_ROLE, "gateway-secret", 400),
+        (AUTHORIZATION, IDENTITY_ROLE, "gateway-secret", 403),
+        (AUTHORIZATION, ORDERING_ROLE, "gateway-secret", 403),
+        (ORDER, AUTHORIZATION_ROLE, "gateway-secret", 403),
         (ORDER, None, "gateway-secret", 403),
         (ORDER, "", "gateway-secret", 403),
         (ORDER, "arn:aws:sts::444455556666:assumed-role/OrderingGateway/s", "gateway-secret", 403),
@@ -172,15 +184,15 @@ def test_a_role_with_a_path_is_the_role_of_its_sessions() -> None:
 def test_every_route_but_the_health_checks_asks_for_credentials(retailer: Engine, client: Any) -> None:
     app = client().application
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in OPEN_ENDPOINTS]
-    assert {rule.rule for rule in rules} == {GATE, ORDER}
+    assert {rule.rule for rule in rules} == {GATE, SCAN, DETAILS, SHOPPER, AUTHORIZATION, ORDER}
     for rule in rules:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             answer = app.test_client().open(rule.rule, method=method, data=b"{}", content_type="application/json")
             assert answer.status_code == 403, rule
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_the_health_checks_are_open(retailer: Engine, path: str) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json"])
+def test_the_health_checks_and_the_document_are_open(retailer: Engine, path: str) -> None:
     assert sigv4().get(path).status_code == 200
 
 

@@ -13,6 +13,7 @@ from backroom.purchases.cart import AuthEvent, Cart
 from backroom.purchases.pricing import CartItem
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+_ABOVE_ZERO = r"^(?:[0-9]*[1-9][0-9]*(?:\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)$"  # the same in one pattern, for the schema
 
 
 def _quantity(value: str) -> str:
@@ -33,7 +34,12 @@ def _unique_line_ids(items: list[CartItemField]) -> list[CartItemField]:
 class QuantityField(WireModel):
     """How much of it: text, so that no digit is lost."""
 
-    value: Annotated[str, StringConstraints(max_length=10), AfterValidator(_quantity)]
+    value: Annotated[
+        str,
+        StringConstraints(max_length=10),
+        AfterValidator(_quantity),
+        Field(json_schema_extra={"pattern": _ABOVE_ZERO}),
+    ]
     unit: Literal["unit", "kg", "g", "lb", "oz"]
 
 
@@ -72,7 +78,7 @@ class AuthEventField(WireModel):
 
 
 class ShoppingTripField(WireModel):
-    """From when to when, and who came in."""
+    """From when to when, and who came in. `endTime` is not before `startTime`."""
 
     start_time: Instant
     end_time: Instant
@@ -81,7 +87,7 @@ class ShoppingTripField(WireModel):
     @model_validator(mode="after")
     def _forward(self) -> ShoppingTripField:
         if self.end_time < self.start_time:
-            raise ValueError("endTime is before startTime")
+            raise ValueError("endTime: before startTime")
         return self
 
 
@@ -92,7 +98,7 @@ class IdField(WireModel):
 
 
 class PurchasesRequest(WireModel):
-    """A shopper has left, and this is what they took."""
+    """A shopper has left, and this is what they took. Each `lineItemId` is there once."""
 
     request_id: Uuid
     idempotent_shopping_trip_id: Identifier
