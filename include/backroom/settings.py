@@ -166,6 +166,20 @@ class Settings(BaseSettings):
         description="most that is authorized for a repeat offender's card, in the store's currency; unset: no limit",
     )
 
+    # --- stock, as the point of sale is told of it
+    stock_export: Literal["auto", "http", "file", "both", "off"] = Field(
+        "auto",
+        description="how each store's point of sale is told what moved: auto is over HTTP where the store has a "
+        "`point_of_sale_url`, else as a file",
+    )
+    stock_export_files: str = Field(
+        "", description="folder, or s3://bucket/prefix, for the files; unset: `stock-exports` in the home"
+    )
+    stock_export_seconds: float = Field(
+        10.0, gt=0, le=60, description="longest silence of a point of sale that is told; then it is unknown"
+    )
+    stock_export_movements: int = Field(5_000, ge=1, le=100_000, description="movements in one export at most")
+
     # --- Amazon's APIs (outbound)
     amazon_payments_url: str = Field("http://127.0.0.1:8010", description="base URL of the payment service")
     amazon_catalog_url: str = Field("http://127.0.0.1:8010", description="base URL of the catalog API")
@@ -274,6 +288,11 @@ class Settings(BaseSettings):
     def refused_spool_folder(self) -> Path:
         """Where refused carts wait while the database is away."""
         return Path(self.refused_spool) if self.refused_spool else self.home / "refused-carts"
+
+    @property
+    def stock_export_target(self) -> str:
+        """Where files for the point of sale go: a folder or an S3 URL."""
+        return self.stock_export_files or str(self.home / "stock-exports")
 
     @property
     def reports_folder(self) -> Path:
