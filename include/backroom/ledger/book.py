@@ -85,11 +85,12 @@ def _booking(kind: str, chosen: str, postings: str, day: str = _EVENTS_DAY) -> T
     )
 
 
+# Sales are without tax: what the shelf prices hold of it is owed to the tax office like tax on top of them.
 _SALE: Final = _booking(
     f"'{Booking.SALE}'",
     """
-    select distinct on (u.shopping_trip_id) u.*, p.business_date as sold_on, p.list_total, p.promotion_total,
-           p.total, p.state as sold_as, null::bigint as reverses
+    select distinct on (u.shopping_trip_id) u.*, p.business_date as sold_on, p.promotion_total,
+           p.list_total - p.tax_included_total as sold, p.total, p.state as sold_as, null::bigint as reverses
     from unbooked u join purchase p using (shopping_trip_id)
     where u.kind = 'OPENED' and p.currency = u.charge_currency
     order by u.shopping_trip_id, u.event_id
@@ -98,7 +99,7 @@ _SALE: Final = _booking(
     select case chosen.sold_as when 'SETTLED_OTHERWISE' then '{Account.SETTLED_OTHERWISE}'
            else '{Account.SHOPPER_RECEIVABLE}' end, '', chosen.total
     union all select '{Account.PROMOTIONS}', '', chosen.promotion_total
-    union all select '{Account.SALES}', '', -chosen.list_total
+    union all select '{Account.SALES}', '', -chosen.sold
     union all select '{Account.TAX_PAYABLE}', coalesce(l.tax_jurisdiction, ''), -sum(l.tax_amount)
               from purchase_line l where l.shopping_trip_id = chosen.shopping_trip_id and l.tax_amount is not null
               group by l.tax_jurisdiction

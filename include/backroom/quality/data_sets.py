@@ -19,11 +19,15 @@ where not i.gone
 PURCHASES: Final = """
 select p.shopping_trip_id as key, p.shopping_trip_id, p.store_id, p.business_date, p.entry_method, p.state, p.currency,
     p.list_total, p.promotion_total, p.tax_total, p.total, p.trip_started_at, p.trip_ended_at,
+    p.list_total - p.promotion_total + p.tax_total - p.tax_included_total as sum_of_parts,
     p.currency = s.currency as currency_is_the_stores,
     p.business_date = cast(p.trip_ended_at at time zone s.time_zone as date) as business_date_is_the_stores,
     coalesce(l.lines, 0) as lines,
     case when p.state = 'PRICED' then coalesce(l.total, 0) else p.total end as lines_total,
     case when p.state = 'PRICED' then coalesce(l.tax, 0) else p.tax_total end as lines_tax,
+    case when p.state = 'PRICED' then coalesce(l.tax_included, 0) else p.tax_included_total end as lines_tax_included,
+    p.tax_included_total,
+    coalesce(l.mistaken, 0) as lines_promotions_mistaken,
     coalesce(l.unknown, 0) as lines_unknown,
     p.state not in ('PRICED', 'EMPTY') or exists (
         select from charge c where c.shopping_trip_id = p.shopping_trip_id) as has_its_charge
@@ -31,7 +35,11 @@ from purchase p
 join store s using (store_id)
 left join (
     select shopping_trip_id, count(*) as lines, sum(total) as total, sum(tax_amount) as tax,
-        count(*) filter (where item_sku is null) as unknown
+        sum(tax_amount) filter (where tax_included) as tax_included,
+        count(*) filter (where item_sku is null) as unknown,
+        count(*) filter (where promotion_amount <> (
+            select coalesce(sum(cast(applied ->> 'amount' as numeric)), 0)
+            from jsonb_array_elements(promotions) as applied)) as mistaken
     from purchase_line group by shopping_trip_id
 ) l using (shopping_trip_id)
 """

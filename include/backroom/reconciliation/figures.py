@@ -73,13 +73,14 @@ class _Day:
         return str(round_amount(value, self.currency)) if isinstance(value, Decimal) else value
 
 
+# Sales are without tax, also where shelf prices hold it: list - promotions = net, net + tax = total.
 SALES = """
     select count(*) as trips, count(*) filter (where sold) as priced,
            count(*) filter (where state = 'EMPTY') as empty,
            count(*) filter (where state in ('BAD_CART', 'NOT_CHARGEABLE')) as unpriced,
-           coalesce(sum(list_total) filter (where sold), 0) as list,
+           coalesce(sum(list_total - tax_included_total) filter (where sold), 0) as list,
            coalesce(sum(promotion_total) filter (where sold), 0) as promotions,
-           coalesce(sum(list_total - promotion_total) filter (where sold), 0) as net,
+           coalesce(sum(total - tax_total) filter (where sold), 0) as net,
            coalesce(sum(tax_total) filter (where sold), 0) as tax,
            coalesce(sum(total) filter (where sold), 0) as total,
            coalesce(sum(total) filter (where state = 'PRICED'), 0) as by_card,
@@ -139,8 +140,9 @@ HOURS = """
 
 CATEGORIES = """
     select coalesce(nullif(i.product_category, ''), 'Not in the catalog') as category, count(*) as lines,
-           sum(l.list_amount) as list, sum(l.promotion_amount) as promotions,
-           sum(l.list_amount - l.promotion_amount) as net, sum(l.tax_amount) as tax, sum(l.total) as total
+           sum(l.list_amount - case when l.tax_included then l.tax_amount else 0 end) as list,
+           sum(l.promotion_amount) as promotions,
+           sum(l.total - l.tax_amount) as net, sum(l.tax_amount) as tax, sum(l.total) as total
     from purchase p
     join purchase_line l using (shopping_trip_id)
     left join catalog_item i on i.store_id = p.store_id and i.item_sku = l.item_sku
@@ -152,7 +154,7 @@ CATEGORIES = """
 TAX = """
     select coalesce(nullif(l.tax_jurisdiction, ''), 'none') as jurisdiction,
            to_char(coalesce(l.tax_rate, 0) * 100, 'FM990.0099') || ' %' as rate, count(*) as lines,
-           sum(l.list_amount - l.promotion_amount) as net, sum(l.tax_amount) as tax
+           sum(l.total - l.tax_amount) as net, sum(l.tax_amount) as tax
     from purchase p join purchase_line l using (shopping_trip_id)
     where p.store_id = :store_id and p.business_date = :business_date and p.state in ('PRICED', 'SETTLED_OTHERWISE')
       and l.total is not null

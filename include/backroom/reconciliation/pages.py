@@ -124,7 +124,8 @@ def trip_rows(connection: Connection, run_id: int) -> Iterator[Row]:
     result = connection.execute(
         text("""
             select t.shopping_trip_id, t.entry_method, p.trip_ended_at at time zone s.time_zone as ended_local,
-                   t.outcome, coalesce(t.charge_state, p.state) as state, p.list_total, p.promotion_total, p.tax_total,
+                   t.outcome, coalesce(t.charge_state, p.state) as state,
+                   p.list_total - p.tax_included_total as list_total, p.promotion_total, p.tax_total,
                    t.purchase_total, t.charge_captured, d.amount as debt, t.order_total, t.order_captured,
                    t.ledger_captured, t.note
             from reconciliation_trip t

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -23,7 +24,12 @@ RISK_STRATEGIES: tuple[str, ...] = get_args(RiskStrategy)
 
 @dataclass(frozen=True)
 class Store:
-    """One store. `time_zone` is an IANA name; `currency` an ISO 4217 code, of `preauthorization_amount` too."""
+    """One store. `time_zone` is an IANA name; `currency` an ISO 4217 code, of `preauthorization_amount` too.
+
+    `prices_include_tax`: the shelf prices hold the tax. `pricing_provider` says who prices a cart; the base URL of the
+    store's point of sale is needed where that does, and may be given where it only hears of stock or tells prices.
+    `balance_scope` says whose debts deny entry where the store manages its own risk.
+    """
 
     store_id: str
     name: str
@@ -35,6 +41,10 @@ class Store:
     after_decline: str
     preauthorization_amount: Decimal
     feeds: tuple[str, ...]
+    prices_include_tax: bool
+    pricing_provider: str
+    point_of_sale_url: str | None
+    balance_scope: str
     active: bool
     test: bool
 
@@ -86,6 +96,17 @@ def _known_currency(code: str) -> str:
     return code
 
 
+def _web_address(url: str | None) -> str | None:
+    """Without a closing slash, so that paths can be put behind it."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    if not usable or parts.query or parts.fragment or parts.username:
+        raise ValueError("not a base address such as https://pos.example.com/store-001")
+    return url.rstrip("/")
+
+
 def _each_once(feeds: list[str]) -> list[str]:
     if len(set(feeds)) != len(feeds):
         raise ValueError("names a feed twice")
@@ -105,5 +126,15 @@ class _Entry(SourceRow):
     after_decline: Literal["none", "capture_preauth_once"] = "none"
     preauthorization_amount: Amount
     feeds: Annotated[list[Literal["FILES", "EVENTS"]], Field(min_length=1), AfterValidator(_each_once)]
+    prices_include_tax: bool = False
+    pricing_provider: Literal["PRICE_BOOK", "POINT_OF_SALE"] = "PRICE_BOOK"
+    point_of_sale_url: Annotated[Identifier | None, AfterValidator(_web_address)] = None
+    balance_scope: Literal["ALL_STORES", "THIS_STORE"] = "ALL_STORES"
     active: bool = True
     test: bool = False
+
+    @model_validator(mode="after")
+    def _reachable(self) -> _Entry:
+        if self.pricing_provider == "POINT_OF_SALE" and self.point_of_sale_url is None:
+            raise ValueError("field 'point_of_sale_url': POINT_OF_SALE needs it")
+        return self
