@@ -23,6 +23,7 @@ COMMANDS = {
     "prices": "backroom.purchases.commands",
     "carts": "backroom.purchases.cart_commands",
     "catalog": "backroom.catalog.commands",
+    "stock": "backroom.inventory.commands",
     "feeds": "backroom.feeds.commands",
     "charges": "backroom.charges.commands",
     "debts": "backroom.debts.commands",

@@ -7,6 +7,7 @@ from typing import Final
 
 AMAZON_PAYMENTS: Final = "amazon_payments"
 AMAZON_CATALOG: Final = "amazon_catalog"
+POINT_OF_SALE: Final = "point_of_sale"
 DEFAULT: Final = "default_pool"
 
 
@@ -21,6 +22,7 @@ class PoolSize:
 POOLS: Final = {
     AMAZON_PAYMENTS: PoolSize(4, "tasks that move money through Amazon's payment service"),
     AMAZON_CATALOG: PoolSize(2, "tasks that call the catalog API (10 requests a second in all)"),
+    POINT_OF_SALE: PoolSize(4, "tasks that tell stores' points of sale what moved"),
     DEFAULT: PoolSize(32, "everything else"),
 }
 

@@ -13,6 +13,7 @@ class Tag(StrEnum):
     CHARGES = "charges"
     DEBTS = "debts"
     FEEDS = "feeds"
+    INVENTORY = "inventory"
     QUALITY = "quality"
     RECONCILIATION = "reconciliation"
     REVIEWS = "reviews"
