@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from backroom.db.engine import make_engine
 from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
+from backroom.shoppers.loyalty import load_loyalty
 from backroom.shoppers.registry import load_shoppers
 from backroom.stores.registry import load_stores
 from backroom_stack.part import PartFailed
@@ -62,10 +63,12 @@ def describe_world(folder: Path) -> list[str]:
 
 
 def load_retailer_side(engine: Engine, world: Path) -> None:
-    """Stores, shoppers, prices, promotions and taxes into the back office, all or nothing."""
+    """Stores, shoppers, loyalty, prices, promotions and taxes into the back office, all or nothing."""
     with engine.begin() as connection:
         load_stores(connection, world / "stores.json")
         load_shoppers(connection, world / "shoppers.json")
+        if (world / "loyalty.json").exists():  # not in a world that an earlier version made
+            load_loyalty(connection, world / "loyalty.json")
         load_prices(connection, world / "prices.csv")
         load_promotions(connection, world / "promotions.csv")
         load_taxes(connection, world / "taxes.csv")

@@ -26,8 +26,14 @@ def books_of(sandbox: Sandbox, store_id: str | None, business_date: str | None) 
     lines = _grouped(sandbox.books.all("select * from line order by shopping_trip_id, line_number"))
     calls = _grouped(sandbox.books.all("select * from call order by id"))
     refunds = _grouped(sandbox.books.all("select * from refund order by refund_request_id"))
+    cards = _grouped(sandbox.books.all("select * from shopper_authorization order by at, gate_event_id"))
+    scans = _grouped(sandbox.books.all("select * from loyalty_scan order by at, scan_event_id"))
     return [
-        _trip(trip, *(found.get(trip["shopping_trip_id"], []) for found in (lines, calls, refunds))) for trip in trips
+        {
+            **_trip(trip, *(found.get(trip["shopping_trip_id"], []) for found in (lines, calls, refunds))),
+            **_entry(trip, *(found.get(trip["shopping_trip_id"], []) for found in (cards, scans))),
+        }
+        for trip in trips
     ]
 
 
@@ -65,6 +71,13 @@ def summary_of(sandbox: Sandbox) -> dict[str, Any]:
             "declined": books.count(f"{left} and declined"),
             "pending_for_ever": books.count("select count(*) from due where kind = 'ADJUST' and at is null"),
         },
+        "shopper_authorizations": {
+            "admitted": books.count("select count(*) from shopper_authorization where admitted"),
+            "refused": books.count("select count(*) from shopper_authorization where not admitted"),
+            "reduced": books.count("select count(*) from shopper_authorization where amount < asked"),
+            "decided_by": _counts(books.all("select decided_by, count(*) from shopper_authorization group by 1")),
+        },
+        "loyalty_scans": _counts(books.all("select action, count(*) from loyalty_scan group by 1 order by 1")),
         "duplicates": _duplicates(books.all("select gate_answers, purchase_answers from trip")),
         "answers_that_differ": [row["name"].removeprefix("differs ") for row in differing],
         "faults": [dict(row) for row in injected],
@@ -155,6 +168,33 @@ def _trip(
         ],
         "refunds": [
             {"refund_request_id": one["refund_request_id"], "amount": amount(one["amount"])} for one in refunds
+        ],
+    }
+
+
+def _entry(trip: sqlite3.Row, cards: list[sqlite3.Row], scans: list[sqlite3.Row]) -> dict[str, Any]:
+    """What the retailer answered about the trip's card and loyalty card."""
+    return {
+        "shopper_authorizations": [
+            {
+                "gate_event_id": card["gate_event_id"],
+                "answers": json.loads(card["statuses"]),
+                "decided_by": card["decided_by"],
+                "admitted": bool(card["admitted"]),
+                "asked": format(to_decimal(card["asked"], trip["currency"]), "f"),
+                "amount": None if card["amount"] is None else format(to_decimal(card["amount"], trip["currency"]), "f"),
+            }
+            for card in cards
+        ],
+        "loyalty_scans": [
+            {
+                "scan_event_id": scan["scan_event_id"],
+                "action": scan["action"],
+                "loyalty_id": scan["loyalty_id"],
+                "provider": scan["provider"],
+                "promotion_ids": json.loads(scan["promotion_ids"]),
+            }
+            for scan in scans
         ],
     }
 

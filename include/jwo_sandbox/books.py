@@ -36,6 +36,15 @@ create table if not exists line (
   promotion_amount integer not null, tax_amount integer not null, total integer not null,
   primary key (shopping_trip_id, line_number)
 );
+create table if not exists shopper_authorization (
+  gate_event_id text primary key, shopping_trip_id text not null, at integer not null, asked integer not null,
+  recommended integer not null, statuses text not null, answer text not null, decided_by text not null,
+  admitted integer not null, amount integer
+);
+create table if not exists loyalty_scan (
+  scan_event_id text primary key, shopping_trip_id text not null, at integer not null, action text not null,
+  loyalty_id text, provider text, promotion_ids text not null
+);
 create table if not exists due (
   id integer primary key, at integer, kind text not null, shopping_trip_id text not null, amount integer not null
 );

@@ -83,12 +83,16 @@ class Sandbox:
             self.reporting.close_windows(window_end)
         self.payments.mature(moment)
 
-    def open_trip(self, trip_id: str, at: int, **changes: Any) -> None:
-        """The gate has opened: the shopper is in the store, and the pre-authorization is held."""
+    def open_trip(self, trip_id: str, at: int, *, amount: int | None = None, **changes: Any) -> None:
+        """The gate has opened: the shopper is in the store, and the pre-authorization is held.
+
+        `amount`: whole minor units; None: the store's own.
+        """
         trip = self.books.trip(trip_id)
         if trip is None:
             raise KeyError(trip_id)
-        amount = to_minor(self.files.stores[trip["store_id"]].preauthorization_amount, trip["currency"])
+        if amount is None:
+            amount = to_minor(self.files.stores[trip["store_id"]].preauthorization_amount, trip["currency"])
         self.books.update_trip(
             trip_id, stage=IN_STORE, held=amount, authorized=amount, updated_at=at + instants.SECOND, **changes
         )

@@ -34,17 +34,26 @@ from tests.sandbox_fixtures import (
 
 @dataclass
 class Retailer:
-    """Answers the gate by who is known, and remembers every purchase; `answers` are given before the usual ones."""
+    """Answers the gate by who is known, and remembers every purchase; `answers` are given before the usual ones.
+
+    `card_answers` are given to shopper authorizations by trip, each until the last; a trip without any: 404.
+    """
 
     known: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     gate_calls: list[dict[str, Any]] = field(default_factory=list)
     purchases: list[dict[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    card_calls: list[dict[str, Any]] = field(default_factory=list)
+    card_answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    loyalty: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scans: list[dict[str, Any]] = field(default_factory=list)
 
     def forget(self) -> None:
         """Start again."""
-        for kept in (self.known, self.tokens, self.gate_calls, self.purchases, self.answers):
+        for kept in (self.known, self.tokens, self.gate_calls, self.purchases, self.answers, self.card_calls):
+            kept.clear()
+        for kept in (self.card_answers, self.loyalty, self.scans):
             kept.clear()
 
     def learn(self, world: Path) -> None:
@@ -90,6 +99,9 @@ def retailer(sandbox: SandboxClient) -> Iterator[Retailer]:
     routes = [
         Route("/v1/identity/identity-keys", _gate(kept), methods=["POST"]),
         Route("/v1/order/purchases", _purchases(kept), methods=["POST"]),
+        Route("/v1/fraudandabuse/shopperauthorization", _cards(kept), methods=["POST"]),
+        Route("/v1/identity/scan", _scan(kept), methods=["POST"]),
+        Route("/v1/identity/scan/details", _details(kept), methods=["POST"]),
     ]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=sandbox.connector_port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -164,6 +176,42 @@ def _gate(kept: Retailer) -> Callable[[Request], Any]:
             return JSONResponse({"errorMsg": "unknown key"}, 401)
         kind = "ASSOCIATE" if shopper.startswith("associate") else "SHOPPER"
         return JSONResponse({"visitorDetails": {"id": shopper, "type": kind}})
+
+    return endpoint
+
+
+def _cards(kept: Retailer) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        call = exact_json.loads(await _checked(request))
+        kept.card_calls.append(call)
+        planned = kept.card_answers.get(call["shopperInteraction"]["shoppingTripId"], [(404, {"errorMsg": "none"})])
+        status, body = planned.pop(0) if len(planned) > 1 else planned[0]
+        return Response(exact_json.dumps(body), status, media_type="application/json")
+
+    return endpoint
+
+
+def _scan(kept: Retailer) -> Callable[[Request], Any]:
+    import base64
+
+    async def endpoint(request: Request) -> Response:
+        call = json.loads(await _checked(request))
+        kept.scans.append(call)
+        account = kept.loyalty.get(base64.b64decode(call["scanEvent"]["value"]).decode())
+        if account is None:
+            return JSONResponse({"action": "REJECT"})
+        return JSONResponse({"action": "ACCEPT", "scanResult": {"id": account["loyalty_id"], "type": "LOYALTY"}})
+
+    return endpoint
+
+
+def _details(kept: Retailer) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        call = json.loads(await _checked(request))
+        for account in kept.loyalty.values():
+            if call["scanResult"] == {"id": account["loyalty_id"], "type": "LOYALTY"}:
+                return JSONResponse({"provider": account["provider"], "promotionIds": account["promotion_ids"]})
+        return JSONResponse({"errorMsg": "scanResult: not found"}, 404)
 
     return endpoint
 

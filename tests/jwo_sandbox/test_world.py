@@ -42,7 +42,7 @@ def test_the_same_seed_makes_the_same_bytes(small_world: Path, tmp_path: Path) -
     asked = ["world", "--out", str(tmp_path), "--date", "2026-11-23", "--trips", "60", "--catalog", "400"]
     assert main(asked) == 0
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(made) == 9
+    assert len(made) == 10
     for path, content in made.items():
         assert content == (small_world / path).read_bytes(), path
 

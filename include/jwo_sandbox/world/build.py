@@ -14,6 +14,7 @@ from jwo_sandbox import instants
 from jwo_sandbox.world import assortment as shelves
 from jwo_sandbox.world import baskets as real
 from jwo_sandbox.world import terms
+from jwo_sandbox.world.loyalty import give_cards
 from jwo_sandbox.world.trips import make_trips, trip_ids
 
 STORES: list[dict[str, Any]] = [
@@ -60,6 +61,7 @@ def build(folder: Path, day: date, trip_count: int, seed: int, per_store: int = 
     assortment = shelves.assemble(source, chosen, per_store, list(zones), rng)
     promotions = terms.find_promotions(baskets, assortment)
     trips, shoppers = make_trips(baskets, assortment, day, zones, unknown_products=source.sold_but_unknown, rng=rng)
+    accounts = give_cards(trips, shoppers.rows, seed)
     (folder / "catalog").mkdir(parents=True, exist_ok=True)
     _write_catalogs(folder / "catalog", assortment, rng)
     repriced = _write_prices(folder / "prices.csv", assortment, day, zones, rng)
@@ -68,10 +70,12 @@ def build(folder: Path, day: date, trip_count: int, seed: int, per_store: int = 
     _write_csv(folder / "taxes.csv", terms.tax_rows(jurisdictions, day, zones))
     _write_json(folder / "stores.json", STORES)
     _write_json(folder / "shoppers.json", [shoppers.rows[name] for name in sorted(shoppers.rows)])
+    _write_json(folder / "loyalty.json", accounts)
     with (folder / "trips.jsonl").open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(trip) + "\n" for trip in trips)
     world = _counts(source, assortment, promotions, trips, repriced)
     world = {"date": day.isoformat(), "seed": seed, **world, "shoppers": len(shoppers.rows)}
+    world["loyalty"] = {"accounts": len(accounts), "trips": sum("loyalty" in trip for trip in trips)}
     _write_json(folder / "world.json", world)
     return world
 
