@@ -36,7 +36,7 @@ join store s using (store_id)
 left join (
     select shopping_trip_id, count(*) as lines, sum(total) as total, sum(tax_amount) as tax,
         sum(tax_amount) filter (where tax_included) as tax_included,
-        count(*) filter (where item_sku is null) as unknown,
+        count(*) filter (where item_sku is null and dropped_at is null) as unknown,
         count(*) filter (where promotion_amount <> (
             select coalesce(sum(cast(applied ->> 'amount' as numeric)), 0)
             from jsonb_array_elements(promotions) as applied)) as mistaken

@@ -32,6 +32,8 @@ def judge(trip: Trip, lines: Sequence[Line], *, deadlines: Deadlines, complete: 
         verdict.notes.append("the store gets no files, so there is no order of Amazon's to compare")
     else:
         _cart(verdict, trip.purchase, trip.order, lines, late=late, deadlines=deadlines)
+    if trip.purchase.unbilled:
+        _unbilled(verdict, trip.purchase, lines)
     if trip.charge is None:
         _without_charge(verdict, trip.purchase, trip.order, now=now)
     else:
@@ -109,15 +111,31 @@ def _cart(
     if purchase.state not in ("PRICED", "EMPTY"):
         return
     for line in lines:
-        _line(verdict, line)
-    if order.total != purchase.total and not any(number for number, _ in verdict.findings):
+        if line.left_out is None:
+            _line(verdict, line)
+        elif line.left_out == "DROPPED":
+            verdict.notes.append(f"a person took line {line.line_number} ({_product(line.theirs)}) out of our cart")
+    comparable = order.total - sum((line.theirs.total for line in lines if line.left_out and line.theirs), ZERO)
+    if comparable != purchase.total and not any(number for number, _ in verdict.findings):
         verdict.add(
             Kind.TOTAL,
             purchase.total,
-            order.total,
+            comparable,
             "every line agrees, so one of the two totals is not the sum of its lines",
-            difference=order.total - purchase.total,
+            difference=comparable - purchase.total,
         )
+
+
+def _unbilled(verdict: Verdict, purchase: Purchase, lines: Sequence[Line]) -> None:
+    """Goods that left the store and were not charged, whatever Amazon's order says of them."""
+    seen = [line.theirs.total for line in lines if line.left_out == "UNBILLED" and line.theirs]
+    verdict.add(
+        Kind.UNBILLED,
+        f"{purchase.unbilled} lines not charged",
+        sum(seen, ZERO) if seen else "no such lines",
+        "nobody said in time what these lines are, so the trip was charged without them: `backroom carts unbilled`",
+        difference=sum(seen, ZERO) if seen else None,
+    )
 
 
 def _line(verdict: Verdict, line: Line) -> None:
@@ -284,7 +302,7 @@ def _books(
 ) -> None:
     """Ledger against purchase and charge, account by account."""
     pairs = (
-        ("sales", purchase.list_total, booked.sales),
+        ("sales", purchase.list_total - purchase.tax_included_total, booked.sales),
         ("promotions", purchase.promotion_total, booked.promotions),
         ("tax", purchase.tax_total, booked.tax),
         ("capture begun", charge.initiated, booked.initiated),

@@ -53,12 +53,16 @@ heard as (
         select a.shopping_trip_id, a.intended_at from charge_attempt a join trip using (shopping_trip_id)
     ) news group by shopping_trip_id
 ),
+unbilled as (
+    select shopping_trip_id, count(*) as lines from unbilled_line join trip using (shopping_trip_id) group by 1
+),
 asked as (
     select distinct subject from review_case where decision is null and kind in ('BAD_CART', 'NOT_CHARGEABLE')
 )
 select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FILES' = any(store.feeds) as has_files,
        p.state as purchase_state, p.entry_method, p.currency as purchase_currency, p.list_total, p.promotion_total,
-       p.tax_total, p.total, p.trip_started_at, asked.subject is not null as case_open,
+       p.tax_total, p.tax_included_total, p.total, p.trip_started_at, asked.subject is not null as case_open,
+       coalesce(unbilled.lines, 0) as unbilled,
        c.state as charge_state, c.currency as charge_currency, c.total as charge_total, c.captured,
        c.capture_initiated, c.expires_at, greatest(heard.last_at, c.updated_at) as changed_at,
        coalesce(d.amount, 0) as debt, case when d.state = 'OPEN' then d.amount - d.paid else 0 end as debt_open,
@@ -75,11 +79,14 @@ left join debt d on d.shopping_trip_id = trip.shopping_trip_id and d.store_id = 
 left join seen on seen.shopping_trip_id = trip.shopping_trip_id
 left join booked b on b.shopping_trip_id = trip.shopping_trip_id
 left join heard on heard.shopping_trip_id = trip.shopping_trip_id
+left join unbilled on unbilled.shopping_trip_id = trip.shopping_trip_id
 left join asked on asked.subject = trip.shopping_trip_id
 order by trip.shopping_trip_id
 """)
 
-# Lines are compared where both sides are whole: a priced (or empty) cart, one complete order, one currency.
+# Lines are compared where both sides are whole: a priced (or empty) cart, one complete order, one currency. A line that
+# we left out is told of where Amazon has it; one that a person mapped has the id that came, if Amazon has that too.
+# The price is what is left without tax, on both sides (ours), also where shelf prices hold the tax.
 LINES = text("""
 with pair as materialized (
     select p.shopping_trip_id, o.store_id, o.order_id
@@ -94,8 +101,12 @@ with pair as materialized (
 ),
 ours as (
     select pair.shopping_trip_id, l.line_number, l.item_sku, l.quantity, l.unit, l.list_price,
-           l.promotion_amount as promotion, l.list_amount - l.promotion_amount as price, l.tax_amount as tax
+           l.promotion_amount as promotion, l.total - l.tax_amount as price, l.tax_amount as tax,
+           case when l.mapped_at is not null then l.item_id end as came_as,
+           case when l.dropped_at is not null then 'DROPPED' when u.line_number is not null then 'UNBILLED' end
+               as left_out
     from pair join purchase_line l using (shopping_trip_id)
+    left join unbilled_line u using (shopping_trip_id, line_number)
 ),
 theirs as (
     select pair.shopping_trip_id, a.line_number, a.item_sku, a.quantity, a.unit, a.list_price,
@@ -105,14 +116,19 @@ theirs as (
 select coalesce(ours.shopping_trip_id, theirs.shopping_trip_id) as shopping_trip_id,
        coalesce(ours.line_number, theirs.line_number) as line_number,
        ours.shopping_trip_id is not null as have_ours, theirs.shopping_trip_id is not null as have_theirs,
-       ours.item_sku, ours.quantity, ours.unit, ours.list_price, ours.promotion, ours.price, ours.tax,
+       ours.left_out, case when ours.came_as = theirs.item_sku then ours.came_as else ours.item_sku end as item_sku,
+       ours.quantity, ours.unit, ours.list_price, ours.promotion, ours.price, ours.tax,
        theirs.item_sku as their_item_sku, theirs.quantity as their_quantity, theirs.unit as their_unit,
        theirs.list_price as their_list_price, theirs.promotion as their_promotion, theirs.price as their_price,
        theirs.tax as their_tax
 from ours full join theirs using (shopping_trip_id, line_number)
-where (ours.item_sku, ours.quantity, ours.unit, ours.list_price, ours.promotion, ours.price, ours.tax)
+where case
+    when ours.left_out is not null then theirs.shopping_trip_id is not null
+    else (case when ours.came_as = theirs.item_sku then ours.came_as else ours.item_sku end,
+          ours.quantity, ours.unit, ours.list_price, ours.promotion, ours.price, ours.tax)
       is distinct from
       (theirs.item_sku, theirs.quantity, theirs.unit, theirs.list_price, theirs.promotion, theirs.price, theirs.tax)
+    end
 order by 1, 2
 """)
 
@@ -132,9 +148,10 @@ def differing_lines(connection: Connection, *, store_id: str, business_date: dat
     """By trip id, the lines that are not the same on both sides."""
     found: dict[str, list[Line]] = defaultdict(list)
     for row in connection.execute(LINES, {"store_id": store_id, "business_date": business_date}).mappings():
-        ours = _side(row, "") if row["have_ours"] else None
+        left_out = row["left_out"]
+        ours = _side(row, "") if row["have_ours"] and left_out is None else None
         theirs = _side(row, "their_") if row["have_theirs"] else None
-        found[row["shopping_trip_id"]].append(Line(row["line_number"], ours, theirs))
+        found[row["shopping_trip_id"]].append(Line(row["line_number"], ours, theirs, left_out))
     return found
 
 
@@ -148,9 +165,11 @@ def _trip(row: Any, token_life: timedelta) -> Trip:
             list_total=row["list_total"],
             promotion_total=row["promotion_total"],
             tax_total=row["tax_total"],
+            tax_included_total=row["tax_included_total"],
             total=row["total"],
             token_ends_at=row["trip_started_at"] + token_life,
             case_open=row["case_open"],
+            unbilled=row["unbilled"],
         )
     if row["charge_state"] is not None:
         charge = Charge(

@@ -21,7 +21,9 @@ class Purchase:
     tax_total: Decimal
     total: Decimal
     token_ends_at: datetime  # after that nothing can be captured for it
+    tax_included_total: Decimal = ZERO  # of tax_total, what the list prices hold already
     case_open: bool = False  # a person has been asked about this trip and has not answered
+    unbilled: int = 0  # lines that were never charged
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class LineSide:
-    """One side's line: quantity, list price per unit, and the line's promotion, price after it, and tax."""
+    """One side's line: quantity, list price per unit, and the line's promotion, price after it without tax, and tax."""
 
     item_sku: str | None
     quantity: Decimal
@@ -105,6 +107,7 @@ class Line:
     line_number: int
     ours: LineSide | None
     theirs: LineSide | None
+    left_out: str | None = None  # DROPPED or UNBILLED: we hold the line, and it is not in our total
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     INCOMPLETE_ORDER = "INCOMPLETE_ORDER"
     DUPLICATE_ORDER = "DUPLICATE_ORDER"
     UNPRICED = "UNPRICED"
+    UNBILLED = "UNBILLED"
     OVER_CAPTURED = "OVER_CAPTURED"
     UNDER_CAPTURED = "UNDER_CAPTURED"
     REFUND = "REFUND"
@@ -48,6 +49,7 @@ MEANING = {
     Kind.INCOMPLETE_ORDER: "The lines of Amazon's order do not add up to its total, and it is late.",
     Kind.DUPLICATE_ORDER: "Amazon shows more than one order for one trip.",
     Kind.UNPRICED: "A cart that could not be priced or charged, and nobody is working on it or its token has ended.",
+    Kind.UNBILLED: "Lines of a cart that were never charged, because nobody said in time what they are.",
     Kind.OVER_CAPTURED: "More was taken from the card than we may keep.",
     Kind.UNDER_CAPTURED: "Less was taken from the card than we booked, and no debt covers the rest.",
     Kind.REFUND: "Amazon shows a refund that we did not ask for.",
