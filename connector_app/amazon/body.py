@@ -21,7 +21,7 @@ _FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+[.eE]|[0-9]{17}')  # orjson 
 _STRINGS = re.compile(rb'"[^"]*"')
 _BRACKETS = re.compile(rb"[\[\]{}]")
 DEEPEST = 50  # levels of objects and lists
-WIDEST_NUMBER = 300  # decimal digits, before or after the point
+WIDEST_NUMBER = 330  # decimal digits, before or after the point: every double is within
 BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
 CHUNK = 65_536
 # Amazon's identifiers and barcodes: digits there are no card number, and changing one would change the call's meaning
