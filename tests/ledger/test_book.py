@@ -31,6 +31,26 @@ def test_a_sale_is_booked_when_its_purchase_is_priced(books: Books) -> None:
     assert posting["detail"] == "NY"
 
 
+def test_tax_that_shelf_prices_hold_is_owed_and_is_no_sale(books: Books) -> None:
+    trip = books.trip("12.30")
+    with books.engine.begin() as connection:  # the same line where the price of 11.57 holds 1.01 of tax
+        for statement in (
+            "update purchase set tax_total = 1.01, tax_included_total = 1.01, total = 11.07",
+            "update purchase_line set tax_amount = 1.01, tax_included = true, total = 11.07",
+            "update charge set total = 11.07",
+        ):
+            connection.execute(text(f"{statement} where shopping_trip_id = :trip"), {"trip": trip})
+    books.post()
+    assert books.balance(trip) == {
+        "shopper_receivable": Decimal("11.07"),
+        "sales": Decimal("-10.56"),
+        "promotions": Decimal("0.50"),
+        "tax_payable": Decimal("-1.01"),
+    }
+    with books.engine.connect() as connection:
+        assert [found for found in verify(connection) if trip in found.subject] == []
+
+
 def test_what_no_card_pays_is_not_a_receivable_of_a_shopper(books: Books) -> None:
     trip = books.trip("12.30")
     with books.engine.begin() as connection:

@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Item:
-    """A line: per unit price, quantity, promotion and tax of the line."""
+    """A line: per unit price, quantity, promotion and tax of the line, on top of the price or held by it."""
 
     sku: str = "MILK-1L"
     price: str = "4.00"
@@ -33,14 +33,19 @@ class Item:
     tax: str = "0.62"
     tax_rate: str = "0.0825"
     unit: str = "unit"
+    tax_included: bool = False
 
     @property
     def list_amount(self) -> Decimal:
         return (Decimal(self.price) * Decimal(self.quantity)).quantize(Decimal("0.01"))
 
     @property
+    def tax_held(self) -> Decimal:
+        return Decimal(self.tax) if self.tax_included else Decimal(0)
+
+    @property
     def net(self) -> Decimal:
-        return self.list_amount - Decimal(self.promotion)
+        return self.list_amount - Decimal(self.promotion) - self.tax_held
 
     @property
     def total(self) -> Decimal:
@@ -111,6 +116,7 @@ class Books:
             list_total=sum((i.list_amount for i in items), Decimal(0)),
             promotion_total=sum((Decimal(i.promotion) for i in items), Decimal(0)),
             tax_total=sum((Decimal(i.tax) for i in items), Decimal(0)),
+            tax_included_total=sum((i.tax_held for i in items), Decimal(0)),
             total=sum((i.total for i in items), Decimal(0)), body_hash="h", raw_body={}, response_body=b"{}",
             received_at=ended,
         )  # fmt: skip
@@ -120,7 +126,7 @@ class Books:
                 item_sku=item.sku, quantity=Decimal(item.quantity), unit=item.unit, list_price=Decimal(item.price),
                 list_amount=item.list_amount, promotion_amount=Decimal(item.promotion),
                 tax_rate=Decimal(item.tax_rate), tax_jurisdiction="US-NY", tax_amount=Decimal(item.tax),
-                total=item.total,
+                tax_included=item.tax_included, total=item.total,
             )  # fmt: skip
 
     def charge(
@@ -162,7 +168,7 @@ class Books:
         """The trip's postings in one transaction: sale, tax, what was captured and what is owed."""
         total = sum(i.total for i in items)
         amounts = {
-            "sales": -sum(i.list_amount for i in items),
+            "sales": -sum(i.list_amount - i.tax_held for i in items),
             "promotions": sum(Decimal(i.promotion) for i in items),
             "tax_payable": -sum(Decimal(i.tax) for i in items),
             "shopper_receivable": total - captured - debt,

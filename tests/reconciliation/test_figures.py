@@ -36,6 +36,20 @@ def test_every_cent_that_was_charged_is_captured_owed_parked_or_waiting_and_ties
     assert {check["against"] for check in found["checks"]} == {"charges", "purchases", "Amazon's orders", "ledger"}
 
 
+def test_where_prices_hold_the_tax_sales_are_told_without_it_and_tie_all_the_same(books: Books) -> None:
+    books.trip(Item(tax="0.57", tax_included=True), Item("BREAD", "3.00", "1", "0.00", "0.23", tax_included=True))
+    found = _figures(books)
+    assert {name: found["sales"][name] for name in ("list", "promotions", "net", "tax", "total")} == {
+        "list": "10.20", "promotions": "0.50", "net": "9.70", "tax": "0.80", "total": "10.50",
+    }  # fmt: skip
+    assert [(row["list"], row["net"], row["tax"], row["total"]) for row in found["categories"]] == [
+        ("10.20", "9.70", "0.80", "10.50")
+    ]
+    assert [(row["net"], row["tax"]) for row in found["tax"]] == [("9.70", "0.80")]
+    assert [check for check in found["checks"] if not check["ties"]] == []
+    assert books.breaks() == []
+
+
 def test_what_the_ledger_lacks_shows_as_a_check_that_is_off(books: Books) -> None:
     trip = books.trip()
     books.connection.exec_driver_sql(

@@ -45,6 +45,26 @@ def test_loaded_stores_are_read_back(database: Engine, tmp_path: Path) -> None:
     assert (second.store_id, second.feeds) == ("STORE-002", ("FILES",))
 
 
+def test_a_store_says_how_it_prices_and_whose_debts_count(database: Engine, tmp_path: Path) -> None:
+    own = {
+        **NEW_YORK,
+        "prices_include_tax": True,
+        "pricing_provider": "POINT_OF_SALE",
+        "point_of_sale_url": "https://pos.example.com/store-001/",
+        "balance_scope": "THIS_STORE",
+    }
+    with database.begin() as connection:
+        load_stores(connection, write(tmp_path, [own, {**NEW_YORK, "store_id": "STORE-002"}]))
+        first, second = all_stores(connection)
+    assert (first.prices_include_tax, first.pricing_provider, first.balance_scope) == (
+        True, "POINT_OF_SALE", "THIS_STORE",
+    )  # fmt: skip
+    assert first.point_of_sale_url == "https://pos.example.com/store-001"
+    assert (second.prices_include_tax, second.pricing_provider, second.point_of_sale_url, second.balance_scope) == (
+        False, "PRICE_BOOK", None, "ALL_STORES",
+    )  # fmt: skip
+
+
 def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: Path) -> None:
     with database.begin() as connection:
         load_stores(connection, write(tmp_path, [NEW_YORK, {**NEW_YORK, "store_id": "STORE-002"}]))
@@ -66,6 +86,12 @@ def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: 
         ([{**NEW_YORK, "preauthorization_amount": 75.0}], "entry 1, field 'preauthorization_amount'"),
         ([{**NEW_YORK, "feeds": []}], "entry 1, field 'feeds'"),
         ([{**NEW_YORK, "risk_strategy": "HOPE"}], "entry 1, field 'risk_strategy'"),
+        ([{**NEW_YORK, "prices_include_tax": "yes"}], "entry 1, field 'prices_include_tax'"),
+        ([{**NEW_YORK, "pricing_provider": "ORACLE"}], "entry 1, field 'pricing_provider'"),
+        ([{**NEW_YORK, "pricing_provider": "POINT_OF_SALE"}], "field 'point_of_sale_url': POINT_OF_SALE needs it"),
+        ([{**NEW_YORK, "point_of_sale_url": "ftp://pos"}], "entry 1, field 'point_of_sale_url': not a base address"),
+        ([{**NEW_YORK, "point_of_sale_url": "https://pos:x"}], "entry 1, field 'point_of_sale_url'"),
+        ([{**NEW_YORK, "balance_scope": "MINE"}], "entry 1, field 'balance_scope'"),
         ([NEW_YORK, {"store_id": "X"}], "entry 2, field 'name': Field required"),
         ([NEW_YORK, NEW_YORK], "'STORE-001' is in it twice"),
     ],
