@@ -1,4 +1,4 @@
-"""The Great Expectations suites over products, purchases, charges and orders."""
+"""The Great Expectations suites over products, purchases, charges and orders; and what has expired is taken out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from backroom_airflow.tags import Tag
 DOC = """
 ### Data quality
 **What.** Runs the suites of `expectations/` in PostgreSQL. Each expectation's result is a row of `quality_result`
-with the keys of the rows that fail it; the Data Docs are a site, `reports/quality/index.html`.
+with the keys of the rows that fail it; the Data Docs are a site, `reports/quality/index.html`. Beside it, the
+recognition tokens of scan key codes that expired a day ago are deleted, so that their table stays small.
 
 **When.** Daily at 06:00 UTC. **Its time** is "now": it checks the data as it stands.
 
-**A rerun** checks again and replaces the results of the same run.
+**A rerun** checks again and replaces the results of the same run; tokens that are gone already are no matter.
 
 **When it fails.** A critical expectation does not hold; everything was recorded first. `backroom quality results` or
 the Data Docs name the rows, `expectations/` says what each rule is for. Mend the data at its source and clear the
@@ -44,4 +45,10 @@ with DAG(
         """Run every suite."""
         return data_quality_tasks.check(**context)
 
+    @task
+    def purge_tokens(**context: object) -> int:
+        """Delete the recognition tokens that expired a day ago."""
+        return data_quality_tasks.purge_tokens(**context)
+
     check()
+    purge_tokens()

@@ -1,4 +1,4 @@
-"""The task of the DAG `data_quality`."""
+"""The tasks of the DAG `data_quality`."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def check(**context: Any) -> int:
     if critical := [f"{result.data_set}: {result.meaning}" for result in results if result.is_critical]:
         raise AirflowFailException(f"{len(critical)} critical expectations failed: {'; '.join(critical[:5])}")
     return sum(not result.success for result in results)
+
+
+def purge_tokens(**context: Any) -> int:
+    """Delete the recognition tokens that expired a day ago or earlier; how many."""
+    from backroom.db.engine import transaction
+    from backroom.entry.issuing import purge_expired_tokens
+
+    with transaction() as connection:
+        return purge_expired_tokens(connection, now=business_time.of(context))

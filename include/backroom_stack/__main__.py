@@ -1,4 +1,4 @@
-"""make up and make demo."""
+"""make up and make demo; app-token: a bearer token, as the retailer's app would bring one to the portal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 
 import typer
 from rich.console import Console
@@ -40,6 +41,17 @@ def demo(trips: int = typer.Option(1200, min=50, max=20_000, help="shopping trip
     from backroom_stack.demo import run_demo
 
     raise typer.Exit(run_demo(settings(), console, trips=trips))
+
+
+@app.command(name="app-token")
+def app_token(
+    shopper_id: str = typer.Option(..., "--id", help="the shopper's id"),
+    minutes: int = typer.Option(60, min=1, max=1440, help="how long it is good"),
+) -> None:
+    """Print a token of the local identity provider, for a portal that `make up` started without another."""
+    from backroom_stack import app_identity
+
+    typer.echo(app_identity.app_token(settings().home, shopper_id, timedelta(minutes=minutes), datetime.now(UTC)))
 
 
 def main() -> None:

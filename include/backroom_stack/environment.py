@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from backroom.settings import CHECKOUT, Settings
+from backroom_stack.app_identity import AUDIENCE, ISSUER, public_key
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
@@ -23,6 +24,9 @@ LEFT_OUT = {
     "BACKROOM_AMAZON_ACCESS_KEY_ID",
     "BACKROOM_AMAZON_SECRET_ACCESS_KEY",
     "BACKROOM_AMAZON_SESSION_TOKEN",
+    "BACKROOM_PORTAL_APP_PUBLIC_KEY",
+    "BACKROOM_PORTAL_APP_ISSUER",
+    "BACKROOM_PORTAL_APP_AUDIENCE",
     "PYTHONDONTWRITEBYTECODE",
 }
 
@@ -52,6 +56,7 @@ class Environment:
             "BACKROOM_ENV": config.env,
             "BACKROOM_LOG_LEVEL": config.log_level,
             "BACKROOM_CONNECTOR_PORT": str(config.connector_port),
+            "BACKROOM_PORTAL_PORT": str(config.portal_port),
             "BACKROOM_SANDBOX_PORT": str(config.sandbox_port),
             "BACKROOM_AWS_PORT": str(config.aws_port),
             "BACKROOM_AIRFLOW_PORT": str(config.airflow_port),
@@ -93,6 +98,16 @@ class Environment:
                 "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
             }
         )
+
+    def portal(self) -> dict[str, str]:
+        """The portal: its own role, and whose tokens it takes: the configured ones, else those of `app-token`."""
+        config = self.config
+        return self.common() | {
+            "BACKROOM_DATABASE_URL": self.role_url("portal"),
+            "BACKROOM_PORTAL_APP_PUBLIC_KEY": config.portal_app_public_key or public_key(self.secrets),
+            "BACKROOM_PORTAL_APP_ISSUER": config.portal_app_issuer or ISSUER,
+            "BACKROOM_PORTAL_APP_AUDIENCE": config.portal_app_audience or AUDIENCE,
+        }
 
     def pipeline(self) -> dict[str, str]:
         """The DAGs and the command line's business commands."""

@@ -8,6 +8,9 @@ import os
 import secrets
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 NAMES = (
     "connector_secret_access_key",
     "amazon_secret_access_key",
@@ -29,9 +32,16 @@ def load_or_make(home: Path) -> dict[str, str]:
     wanted = {name: known.get(name) or secrets.token_urlsafe(24) for name in NAMES}
     # Fernet wants 32 bytes in URL-safe Base64
     wanted["airflow_fernet_key"] = known.get("airflow_fernet_key") or base64.urlsafe_b64encode(os.urandom(32)).decode()
+    wanted["app_signing_key"] = known.get("app_signing_key") or _signing_key()
     if wanted != known:
         write_private(path, json.dumps(wanted, indent=1))
     return wanted
+
+
+def _signing_key() -> str:
+    """An Ed25519 private key as PEM: the local identity provider's (app_identity.py)."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -26,11 +26,12 @@ from backroom_stack.environment import Environment
 from backroom_stack.part import Part, PartFailed, answers, run_to_end
 from backroom_stack.secrets_file import load_or_make, write_private
 
-SERVICES = ("db", "aws", "sandbox", "connector", "airflow")
+SERVICES = ("db", "aws", "sandbox", "connector", "portal", "airflow")
 PORTS = {
     "aws": ("aws_port", "the AWS stand-in", "BACKROOM_AWS_PORT"),
     "sandbox": ("sandbox_port", "the sandbox", "BACKROOM_SANDBOX_PORT"),
     "connector": ("connector_port", "the connector", "BACKROOM_CONNECTOR_PORT"),
+    "portal": ("portal_port", "the portal", "BACKROOM_PORTAL_PORT"),
     "airflow": ("airflow_port", "Airflow", "BACKROOM_AIRFLOW_PORT"),
 }
 STATE = ("postgres", "airflow", "logs", "world", "sandbox", "reports")
@@ -92,6 +93,8 @@ class Supervisor:
             steps.append(self._amazon)
         if "connector" in self.services:
             steps.append(self._connector)
+        if "portal" in self.services:
+            steps.append(self._portal)
         if "airflow" in self.services:
             steps.append(self._airflow)
         with ThreadPoolExecutor(len(steps) or 1) as side_by_side:
@@ -191,6 +194,17 @@ class Supervisor:
                 self.environment.connector(),
                 self.logs / "connector.log",
                 answers(f"http://127.0.0.1:{self.config.connector_port}/readyz"),
+            )
+        )
+
+    def _portal(self) -> None:
+        self._start(
+            Part(
+                "the portal",
+                [sys.executable, "-m", "connector_app.portal"],
+                self.environment.portal(),
+                self.logs / "portal.log",
+                answers(f"http://127.0.0.1:{self.config.portal_port}/readyz"),
             )
         )
 

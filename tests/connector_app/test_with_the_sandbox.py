@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 
 from backroom.catalog.sync import start_run
 from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
+from backroom.shoppers.loyalty import load_loyalty
 from backroom.shoppers.registry import load_shoppers
 from backroom.stores.registry import load_stores
 from tests.connector_app.conftest import wait_until_ready
@@ -28,6 +29,7 @@ def played(database: Engine, sandbox: SandboxClient, small_world: Path, tmp_path
     with database.begin() as connection:
         load_stores(connection, small_world / "stores.json")
         load_shoppers(connection, small_world / "shoppers.json")
+        load_loyalty(connection, small_world / "loyalty.json")
         load_prices(connection, small_world / "prices.csv")
         load_promotions(connection, small_world / "promotions.csv")
         load_taxes(connection, small_world / "taxes.csv")
@@ -102,3 +104,32 @@ def test_nobody_comes_in_whom_the_gate_should_refuse(played: list[Any], database
             row[0]: row[1] for row in connection.execute(text("select reason, count(*) from gate_decision group by 1"))
         }
     assert reasons["ADMITTED"] > 0
+
+
+def test_cards_at_a_store_of_ours_to_decide_were_decided_by_us(played: list[Any], database: Engine) -> None:
+    asked = {trip["shopping_trip_id"]: trip["shopper_authorizations"] for trip in played}
+    by_us = {trip_id: cards for trip_id, cards in asked.items() if cards}
+    assert by_us
+    assert {(card["decided_by"], card["admitted"]) for cards in by_us.values() for card in cards} == {
+        ("RETAILER", True)
+    }
+    with database.connect() as connection:
+        kept = connection.execute(text("select shopping_trip_id, store_id from shopper_authorization")).all()
+    assert {row[0] for row in kept} == by_us.keys()
+    assert {row[1] for row in kept} == {"STORE-001"}
+
+
+def test_loyalty_cards_were_recognised_and_came_back_with_the_cart(played: list[Any], database: Engine) -> None:
+    scans = {trip["shopping_trip_id"]: one for trip in played for one in trip["loyalty_scans"]}
+    assert sorted(one["action"] for one in scans.values()) == ["ACCEPT", "ACCEPT", "ACCEPT", "REJECT"]
+    with database.connect() as connection:
+        for trip_id, scan in scans.items():
+            came_back = connection.execute(
+                text(
+                    "select array(select jsonb_path_query(cast(raw_body as jsonb),"
+                    " '$.shoppingTrip.authEvents[*].scanResult ? (@.type == \"LOYALTY\").id') #>> '{}')"
+                    " from purchase where shopping_trip_id = :trip"
+                ),
+                {"trip": trip_id},
+            ).scalar_one()
+            assert came_back == ([scan["loyalty_id"]] if scan["loyalty_id"] else [])

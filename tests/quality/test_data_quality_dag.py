@@ -26,3 +26,23 @@ def test_a_failed_critical_expectation_fails_the_run_after_all_is_recorded(
         connection.execute(text("delete from amazon_order where order_id = 'bad'"))
     assert (home / "reports" / "quality" / "index.html").exists()
     assert dag.test(logical_date=NOW.replace(day=3)).state == "success"
+
+
+def test_recognition_tokens_that_expired_a_day_ago_are_deleted_whatever_the_checks_say(
+    world: Engine, dag_bag: DagBag
+) -> None:
+    with world.begin() as connection:
+        connection.execute(text("insert into shopper (shopper_id, type) values ('ana', 'SHOPPER')"))
+        connection.execute(
+            text(
+                "insert into recognition_key (key_hash, shopper_id, kind, expires_at) values"
+                " ('old', 'ana', 'TOKEN', :now - interval '1 day'), ('new', 'ana', 'TOKEN', :now - interval '23 h'),"
+                " ('for ever', 'ana', 'TOKEN', null)"
+            ),
+            {"now": NOW},
+        )
+    run = dag_bag.dags["data_quality"].test(logical_date=NOW)
+    assert {one.task_id: one.state for one in run.get_task_instances()}["purge_tokens"] == "success"
+    with world.connect() as connection:
+        kept = connection.scalars(text("select key_hash from recognition_key order by 1")).all()
+    assert kept == ["for ever", "new"]

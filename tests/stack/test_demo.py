@@ -14,7 +14,7 @@ from backroom.db.embedded import free_port
 from backroom_stack.demo import timeline
 from backroom_stack.store_world import last_closed_day
 
-PORTS = ("DB", "AWS", "SANDBOX", "CONNECTOR", "AIRFLOW")
+PORTS = ("DB", "AWS", "SANDBOX", "CONNECTOR", "PORTAL", "AIRFLOW")
 
 
 @pytest.mark.timeout(500)
