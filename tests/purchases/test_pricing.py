@@ -1,46 +1,17 @@
-"""What a cart costs: cases worked out by hand, and laws that hold for every cart."""
+"""What a line costs before promotions: cases worked out by hand, taxes on top and inside, what can't be priced."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, settings
 
-from backroom.money import Money, places
+from backroom.money import Money
+from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.minor_units import GRAMS
-from backroom.purchases.pricing import (
-    CartItem,
-    PricedCart,
-    Problem,
-    Product,
-    price_cart,
-)
-from backroom.purchases.promotions import Promotion
-
-
-def item(sku: str = "A", quantity: str = "1", unit: str = "unit", number: int = 1) -> CartItem:
-    return CartItem(number, sku, "SKU", Decimal(quantity), unit)
-
-
-def product(
-    price: str | None, sku: str = "A", sold_by: str = "unit", rate: str = "0", jurisdiction: str | None = None
-) -> Product:
-    return Product(sku, sold_by, None if price is None else Decimal(price), "CODE", Decimal(rate), jurisdiction)
-
-
-def percentage(promotion_id: str, share: str, sku: str | None = None) -> Promotion:
-    """Off one product, or off the basket."""
-    if sku is None:
-        return Promotion(promotion_id, "BASKET_PERCENTAGE", Decimal(share))
-    return Promotion(promotion_id, "LINE_PERCENTAGE", Decimal(share), item_skus=frozenset({sku}))
-
-
-def price(one: CartItem, known: Product, *promotions: Promotion, currency: str = "USD") -> PricedCart:
-    cart = price_cart([one], {("SKU", one.item_id): known}, promotions, currency)
-    assert isinstance(cart, PricedCart), cart
-    return cart
+from backroom.purchases.pricing import CartItem, PricedCart, Problem, Product, price_cart
+from tests.purchases.carts import Till, amounts, item, product, quantities, weights
 
 
 @pytest.mark.parametrize(
@@ -60,37 +31,54 @@ def price(one: CartItem, known: Product, *promotions: Promotion, currency: str =
         ("1", "kg", product("1.00", sold_by="lb"), None, "USD", ("2.20", "0.00", "0.00", "2.20")),  # 2.2046…
         ("16", "oz", product("3.33", sold_by="lb"), None, "USD", ("3.33", "0.00", "0.00", "3.33")),
         ("3", "unit", product("99", rate="0.08"), "0.15", "JPY", ("297", "45", "20", "272")),  # 44.55, 20.16
-        ("1", "unit", product("1.2345"), None, "BHD", ("1.235", "0.000", "0.000", "1.235")),  # three places
+        ("1", "unit", product("1.2345", rate="0.05"), "0.1", "KWD", ("1.235", "0.124", "0.056", "1.167")),
     ],
 )
 def test_worked_by_hand(
     quantity: str, unit: str, known: Product, share: str | None, currency: str, expected: tuple[str, str, str, str]
 ) -> None:
-    promotions = [] if share is None else [percentage("P", share, "A")]
-    (line,) = price(item("A", quantity, unit), known, *promotions, currency=currency).lines
+    till = Till(currency, items=[item("A", quantity, unit)], products={("SKU", "A"): known})
+    if share is not None:
+        till.offer("P", "LINE_PERCENTAGE", "A", percentage=share)
+    (line,) = till.cart().lines
     found = (line.list_amount, line.promotion_amount, line.tax_amount, line.total)
     assert tuple(str(amount.amount) for amount in found) == expected
 
 
 @pytest.mark.parametrize(
-    ("promotions", "counts"),
+    ("price", "quantity", "rate", "currency", "tax"),
     [
-        ([], None),
-        ([percentage("LINE", "0.1", "A"), percentage("BASKET", "0.2")], "BASKET"),
-        ([percentage("LINE", "0.3", "A"), percentage("BASKET", "0.2")], "LINE"),
-        ([percentage("B", "0.2", "A"), percentage("A", "0.2")], "A"),
-        ([percentage("OTHERS", "0.9", "B"), percentage("OURS", "0.1", "A")], "OURS"),
+        ("1.19", "3", "0.19", "USD", "0.57"),
+        ("1.00", "1", "0.07", "USD", "0.07"),  # 0.0654…
+        ("1.00", "1", "0", "USD", "0.00"),
+        ("0.21", "1", "0.05", "USD", "0.01"),
+        ("2.10", "0.05", "0.05", "USD", "0.01"),  # 0.105 is 0.11, of which 0.00523… is tax
+        ("150", "2", "0.08", "JPY", "22"),  # 22.22…
+        ("1.050", "1", "0.05", "KWD", "0.050"),
     ],
 )
-def test_of_all_promotions_the_largest_counts_once(promotions: list[Promotion], counts: str | None) -> None:
-    (line,) = price(item(), product("10.00"), *promotions).lines
-    assert [applied.promotion.promotion_id for applied in line.promotions] == ([] if counts is None else [counts])
+def test_tax_inside_the_price_is_told_and_not_added(
+    price: str, quantity: str, rate: str, currency: str, tax: str
+) -> None:
+    cart = Till(currency, prices_include_tax=True).line("A", price, quantity, rate=rate).cart()
+    (line,) = cart.lines
+    assert (str(line.tax_amount.amount), line.total) == (tax, line.list_amount)
+    assert (cart.tax_total, cart.tax_included_total, cart.total) == (line.tax_amount, line.tax_amount, line.total)
+
+
+def test_tax_inside_the_price_is_that_of_what_promotions_leave() -> None:
+    till = Till(prices_include_tax=True).line("A", "2.38", rate="0.19").offer(
+        "HALF", "LINE_PERCENTAGE", "A", percentage="0.5"
+    )  # fmt: skip
+    (line,) = till.cart().lines
+    assert (str(line.tax_amount), str(line.total)) == ("0.19 USD", "1.19 USD")
 
 
 @pytest.mark.parametrize(
     ("one", "known", "reason"),
     [
         (item("B"), None, "no product of this store has the SKU 'B'"),
+        (CartItem(1, "40", "SCANCODE", Decimal(1), "unit"), None, "no product of this store has the barcode '40'"),
         (item("A"), product(None), "'A' has no shelf price at the trip's end"),
         (item("A", "1", "kg"), product("1"), "'A' is sold by the unit, the cart counts by the kg"),
         (item("A"), product("1", sold_by="lb"), "'A' is sold by the lb, the cart counts by the unit"),
@@ -111,89 +99,70 @@ def test_amounts_that_only_together_are_too_large_are_a_problem() -> None:
 
 
 def test_an_empty_cart_costs_nothing() -> None:
-    cart = price_cart([], {}, [percentage("P", "0.5")], "USD")
-    assert isinstance(cart, PricedCart)
-    assert (cart.lines, cart.total) == ((), Money.zero("USD"))
+    cart = Till().offer("P", "BASKET_AMOUNT", amount="5.00").offer("Q", "BASKET_PERCENTAGE", percentage="0.5").cart()
+    assert (cart.lines, cart.total, cart.promotion_total) == ((), Money.zero("USD"), Money.zero("USD"))
 
 
-def test_a_line_explains_itself() -> None:
-    known = product("19.9000", sold_by="kg", rate="0.088750", jurisdiction="US-NY")
-    (line,) = price(item("A", "0.50", "lb"), known, percentage("SPRING", "0.250000", "A")).lines
+def test_what_is_stored_of_a_line_and_of_a_cart_is_what_it_says() -> None:
+    till = Till(prices_include_tax=True).line("A", "2.38", rate="0.19")
+    till.offer("HALF", "LINE_PERCENTAGE", "A", percentage="0.5", description="half price")
+    cart = till.cart()
+    assert totals(cart) == {
+        "list_total": Decimal("2.38"),
+        "promotion_total": Decimal("1.19"),
+        "tax_total": Decimal("0.19"),
+        "tax_included_total": Decimal("0.19"),
+        "total": Decimal("1.19"),
+    }
+    stored = line_amounts(cart.lines[0])
+    assert stored["promotions"] == [
+        {"promotion_id": "HALF", "kind": "LINE_PERCENTAGE", "description": "half price", "amount": "1.19"}
+    ]
+    assert (stored["promotion_amount"], stored["tax_included"], stored["total"]) == (
+        Decimal("1.19"), True, Decimal("1.19"),
+    )  # fmt: skip
+    unpriced = line_amounts(None)
+    assert unpriced.keys() == stored.keys()
+    assert (unpriced.pop("promotions"), unpriced.pop("tax_included")) == ([], False)
+    assert set(unpriced.values()) == {None}
+    assert set(totals([Problem(item(), "why")])) == set(totals(cart))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        ("LINE_PERCENTAGE", {"percentage": "0.250000"}, "SPRING 25 % off: -2.49 USD"),
+        ("LINE_AMOUNT", {"amount": "1.5000"}, "SPRING 1.50 off each kg: -0.75 USD"),
+        ("BASKET_PERCENTAGE", {"percentage": "0.125"}, "SPRING 12.5 % off the basket: -1.24 USD"),
+        ("BASKET_AMOUNT", {"amount": "2"}, "SPRING 2.00 off the basket, this line's share: -2.00 USD"),
+    ],
+)
+def test_a_line_explains_itself(kind: str, values: dict[str, str], words: str) -> None:
+    skus = ["A"] if kind.startswith("LINE") else []
+    till = Till().line("A", "19.9000", "0.50", unit="kg", rate="0.088750").offer("SPRING", kind, *skus, **values)
+    (line,) = till.cart().lines
     assert line.explain() == (
-        "0.5 lb x 19.90 per kg = 4.51 USD; SPRING 25 % off: -1.13 USD; tax US-NY 8.875 %: 0.30 USD; total 3.68 USD"
+        f"0.5 kg x 19.90 per kg = 9.95 USD; {words}; tax X 8.875 %: {line.tax_amount}; total {line.total}"
     )
 
 
-amounts = st.decimals("0", "9999", places=4)
-weights = st.sampled_from(sorted(GRAMS))
-quantities = st.decimals("0.001", "999", places=3)
-shares = st.decimals("0.000001", "1", places=6)
-currencies = st.sampled_from(["USD", "JPY", "BHD"])
-
-
-@st.composite
-def carts(draw: st.DrawFn) -> tuple[list[CartItem], dict[tuple[str, str], Product], list[Promotion], str]:
-    skus = draw(st.lists(st.sampled_from("ABCDEFGH"), min_size=1, unique=True))
-    products = {}
-    for sku in skus:
-        sold_by = draw(st.one_of(st.just("unit"), weights))
-        rate = draw(st.decimals("0", "0.999999", places=6))
-        products["SKU", sku] = Product(sku, sold_by, draw(amounts), "CODE", rate, "X")
-    items = []
-    for number in range(1, draw(st.integers(1, 12)) + 1):
-        sku = draw(st.sampled_from(skus))
-        unit = "unit" if products["SKU", sku].sold_by == "unit" else draw(weights)
-        items.append(CartItem(number, sku, "SKU", draw(quantities), unit))
-    promotions = [
-        percentage(f"P{number}", str(draw(shares)), draw(st.one_of(st.none(), st.sampled_from(skus))))
-        for number in range(draw(st.integers(0, 4)))
-    ]
-    return items, products, promotions, draw(currencies)
-
-
-@given(carts())
-def test_totals_are_the_sums_of_the_lines(cart: tuple) -> None:  # type: ignore[type-arg]
-    *inputs, currency = cart
-    priced = price_cart(*inputs, currency)
-    assert isinstance(priced, PricedCart)
-    for total, part in (
-        ("list_total", "list_amount"),
-        ("promotion_total", "promotion_amount"),
-        ("tax_total", "tax_amount"),
-        ("total", "total"),
-    ):
-        assert getattr(priced, total).amount == sum(getattr(line, part).amount for line in priced.lines)
-    assert priced.total == priced.list_total - priced.promotion_total + priced.tax_total
-
-
-@given(carts(), st.randoms())
-def test_the_order_of_lines_and_promotions_does_not_matter(cart: tuple, random: st.DataObject) -> None:  # type: ignore[type-arg]
-    items, products, promotions, currency = cart
-    priced = price_cart(items, products, promotions, currency)
-    random.shuffle(items)  # type: ignore[attr-defined]
-    random.shuffle(promotions)  # type: ignore[attr-defined]
-    again = price_cart(items, products, promotions, currency)
-    assert isinstance(priced, PricedCart)
-    assert isinstance(again, PricedCart)
-    assert again.total == priced.total
-    assert sorted(again.lines, key=lambda line: line.item.line_number) == list(priced.lines)
-
-
-@given(carts())
-def test_nothing_is_negative_and_every_amount_exists_in_its_currency(cart: tuple) -> None:  # type: ignore[type-arg]
-    *inputs, currency = cart
-    priced = price_cart(*inputs, currency)
-    assert isinstance(priced, PricedCart)
-    for line in priced.lines:
-        for amount in (line.list_amount, line.promotion_amount, line.tax_amount, line.total):
-            assert amount.amount >= 0
-            assert -amount.amount.as_tuple().exponent == places(currency)
-        assert line.promotion_amount <= line.list_amount
+def test_a_line_names_every_promotion_in_the_order_applied_and_the_tax_that_it_holds() -> None:
+    till = Till(prices_include_tax=True).line("A", "4.00", "3", rate="0.19")
+    till.offer("B2G1", "BUY_X_GET_Y", "A", percentage="1", buy_quantity=2, get_quantity=1)
+    till.offer("CLUB", "BASKET_PERCENTAGE", percentage="0.1", stacks=True)
+    (line,) = till.cart().lines
+    assert line.explain() == (
+        "3 x 4.00 = 12.00 USD; B2G1 buy 2 get 1 at 100 % off: -4.00 USD; CLUB 10 % off the basket: -0.80 USD; "
+        "of it tax X 19 %: 1.15 USD; total 7.20 USD"
+    )
 
 
 @given(quantities, weights, amounts)
+@settings(deadline=None)
 def test_the_same_weight_in_grams_costs_the_same(quantity: Decimal, unit: str, list_price: Decimal) -> None:
-    known = Product("A", "kg", list_price)
-    first = price(CartItem(1, "A", "SKU", quantity, unit), known)
-    second = price(CartItem(1, "A", "SKU", quantity * GRAMS[unit], "g"), known)
+    known = {("SKU", "A"): Product("A", "kg", list_price)}
+    first = price_cart([CartItem(1, "A", "SKU", quantity, unit)], known, [], "USD")
+    second = price_cart([CartItem(1, "A", "SKU", quantity * GRAMS[unit], "g")], known, [], "USD")
+    assert isinstance(first, PricedCart)
+    assert isinstance(second, PricedCart)
     assert first.total == second.total
