@@ -17,8 +17,8 @@ store's own point of sale. What has changed is loaded, the files of one look tog
 in force stays in the book: a trip is priced as of its end, however late its cart comes. A source that is invalid,
 does not answer, or would take the price from many products leaves the old prices in force and raises an alert.
 
-**When.** Every 5 minutes. **Its time** is "now": the run's logical date; a change that its source does not date counts
-from then. The sources are read as they are at that moment.
+**When.** Every 5 minutes. **Its time** is "now": the moment of the look in a scheduled run, the logical date in one
+that is asked for. A change that its source does not date counts from then.
 
 **A rerun** finds the same content and changes nothing, or takes in what has been changed since.
 

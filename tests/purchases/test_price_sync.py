@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
+from backroom.db.embedded import free_port
 from backroom.purchases import price_files
 from backroom.purchases.commands import app
 from backroom.purchases.price_sources import SourceResult
@@ -236,6 +239,33 @@ def test_a_file_that_is_being_written_is_left_for_the_next_look(
     assert price_at(book, "S1", "B", TEN) == 2
 
 
+def test_the_files_may_lie_under_a_prefix_in_s3(book: Engine, tmp_path: Path) -> None:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    s3 = boto3.client(
+        "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", aws_access_key_id="x",
+        aws_secret_access_key="x", config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    s3.create_bucket(Bucket="retailer")
+    s3.upload_file(str(write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},")), "retailer", "book/prices.csv")
+
+    def look() -> list[SourceResult]:
+        return sync_files(book, "s3://retailer/book", now=NINE, drop_percent=20, s3=s3)
+
+    assert look() == [SourceResult("prices.csv", "LOADED", 1)]
+    s3.upload_file(str(write(tmp_path, "prices.csv", f"S1,A,dear,USD,{OLD},")), "retailer", "book/prices.csv")
+    (refused,) = look()
+    assert "s3://retailer/book/prices.csv: line 2, column 'price'" in refused.reason
+    server.stop()
+    (unreadable,) = look()
+    assert unreadable.state == "REFUSED"
+    assert "s3://retailer/book/prices.csv" in unreadable.reason
+    assert price_at(book, "S1", "A", NOON) == 1
+
+
 SPANS = st.lists(
     st.tuples(st.integers(0, 23), st.integers(1, 12), st.integers(1, 3)), min_size=0, max_size=3
 )  # (begins at hour, lasts hours, price)
@@ -251,7 +281,7 @@ def _lines(spans: list[tuple[int, int, int]]) -> list[str]:
     return lines
 
 
-@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=SPANS, after=SPANS, seen=st.integers(0, 23), later=st.integers(0, 12))
 def test_whatever_the_file_says_no_price_that_a_look_has_seen_in_force_changes_afterwards(
     book: Engine, tmp_path: Path, before: list[tuple[int, int, int]], after: list[tuple[int, int, int]],

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from backroom.db.serving import serving_engine
 from backroom.purchases.cart import AuthEvent, Cart
@@ -17,9 +18,11 @@ from backroom.purchases.current_prices import sync_store
 from backroom.purchases.point_of_sale_client import make_client
 from backroom.purchases.price_lookup import products_of
 from backroom.purchases.price_sources import SourceResult
+from backroom.purchases.price_sync import sync_all
 from backroom.purchases.pricing import CartItem
 from backroom.purchases.recording import record_purchase
 from backroom.settings import Settings
+from backroom_airflow import price_sync_tasks
 from tests.conftest import forget_configuration
 from tests.purchases.price_world import (
     PointOfSale,
@@ -221,8 +224,6 @@ def test_a_trip_that_ended_before_a_change_has_the_old_price_though_its_cart_com
 def test_prices_of_files_for_the_same_store_give_way_to_the_point_of_sale_at_its_next_look(
     book: Engine, pos: PointOfSale, tmp_path: Path
 ) -> None:
-    from backroom.purchases.price_sync import sync_all
-
     pos.has_prices(row("A", "1.00"))
     config = Settings(price_source=str(tmp_path))
     sync_all(book, config, now=NINE)
@@ -263,13 +264,23 @@ def test_a_run_where_no_store_has_a_point_of_sale_succeeds(book: Engine, dag_bag
     assert dag_bag.dags["price_sync"].test(logical_date=datetime(2026, 3, 3, 9, 0, tzinfo=UTC)).state == "success"
 
 
-def test_the_pipelines_role_may_synchronise(book: Engine, pos: PointOfSale) -> None:
-    pos.has_prices(row("A", "1.00"), row("B", "1.00"))
-    sync(book, NINE)
-    with book.connect() as connection:
-        for table in ("shelf_price", "price_source", "promotion", "tax_rate", "review_case", "alert"):
-            for right in ("select", "insert", "update", "delete"):
-                assert connection.scalar(
-                    text("select has_table_privilege('backroom_pipeline', :table, :right)"),
-                    {"table": table, "right": right},
-                ), (table, right)
+def test_in_a_scheduled_run_an_undated_change_counts_from_the_look_and_not_from_the_runs_logical_date() -> None:
+    from airflow.utils.types import DagRunType
+
+    run = SimpleNamespace(run_type=DagRunType.SCHEDULED, logical_date=NINE, conf={}, run_id="r", run_after=NINE)
+    assert price_sync_tasks.looked_at({"dag_run": run}) > NINE + FIVE_MINUTES
+    run.run_type = DagRunType.MANUAL
+    assert price_sync_tasks.looked_at({"dag_run": run}) == NINE
+
+
+def test_the_pipelines_role_may_synchronise(book: Engine, pos: PointOfSale, tmp_path: Path) -> None:
+    pipeline = create_engine(book.url, connect_args={"options": "-c role=backroom_pipeline -c timezone=UTC"})
+    config = Settings(price_source=str(tmp_path))
+    for prices in (range(10), range(1)):
+        pos.has_prices(*(row(f"P{number}", "1") for number in prices))
+        write(tmp_path, "prices.csv", *(f"POS-1,P{number},1.00,USD,{OLD}," for number in prices))
+        results = sync_all(pipeline, config, now=NINE)
+    assert [result.state for result in results] == ["WAITS", "WAITS"]
+    sync_all(pipeline, config, now=NINE, force=True)
+    pipeline.dispose()
+    assert open_questions(book) == []

@@ -29,7 +29,10 @@ def load(
     folder: Annotated[Path, typer.Option(help="holds prices.csv, promotions.csv and taxes.csv")],
     as_json: bool = AS_JSON,
 ) -> None:
-    """Replace the price book of the stores that the files name, the past included. All three files or nothing."""
+    """Replace the price book of the stores that the files name, the past included. All three files or nothing.
+
+    It stands until the price source changes (`sync`).
+    """
     check_reachable(engine())
     with engine().begin() as connection:
         loaded = {
@@ -37,8 +40,6 @@ def load(
             "promotions": price_book.load_promotions(connection, folder / "promotions.csv"),
             "tax_rates": price_book.load_taxes(connection, folder / "taxes.csv"),
         }
-        # what the sources hold is compared anew at the next synchronisation: the book is no longer theirs
-        price_sources.forget_content(connection, price_sources.known(connection))
     if as_json:
         typer.echo(json.dumps(loaded))
     else:
