@@ -21,8 +21,11 @@ def gather(**context: Any) -> list[str]:
     now = business_time.of(context)
     with transaction() as connection:
         bad_carts.apply_decisions(connection, now=now)
+    more = True
+    while more:
+        with transaction() as connection:
+            more = unbilled.charge_overdue(connection, now=now)["carts"] == unbilled.AT_ONCE
     with transaction() as connection:
-        unbilled.charge_overdue(connection, now=now)
         bad_carts.warn_of_waiting(connection, now=now)
     collect_spool(engine(), settings().refused_spool_folder, now=now)
     with transaction() as connection:

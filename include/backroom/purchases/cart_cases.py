@@ -6,12 +6,26 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, text
 
 from backroom.purchases.cart import Cart
 from backroom.purchases.pricing import Problem
 from backroom.reviews.cases import open_case
 from backroom.settings import settings
+
+_NEWEST_CASE = text("""
+    select case_id, decision, decided_by, decided_at from review_case
+    where kind = 'BAD_CART' and subject = :trip order by case_id desc limit 1 for update
+""")
+
+
+def decided_case(connection: Connection, shopping_trip_id: str) -> Row | None:
+    """The bad cart's case, where a person has decided it and the decision still waits to be acted on.
+
+    Waits for who is deciding it at this moment; from then on nobody else can, until the transaction ends.
+    """
+    case = connection.execute(_NEWEST_CASE, {"trip": shopping_trip_id}).one_or_none()
+    return case if case is not None and case.decision in ("price_again", "charge_nothing") else None
 
 
 def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Problem]) -> None:

@@ -14,7 +14,7 @@ from backroom.card_numbers import remove_card_numbers
 from backroom.errors import BackroomError
 from backroom.money import Money
 from backroom.purchases import stored_cart
-from backroom.purchases.cart_cases import ask_about_bad_cart
+from backroom.purchases.cart_cases import ask_about_bad_cart, decided_case
 from backroom.purchases.cart_settlement import charge_stored, price_stored
 from backroom.purchases.cart_stock import put_back_into_stock
 from backroom.purchases.pricing import PricedCart
@@ -27,10 +27,6 @@ _CART = text(f"""
     select {stored_cart.COLUMNS} from purchase join store using (store_id)
     where shopping_trip_id = :trip for update of purchase
 """)  # noqa: S608 - constants only
-_NEWEST_CASE = text("""
-    select case_id, decision, decided_by, decided_at from review_case
-    where kind = 'BAD_CART' and subject = :trip order by case_id desc limit 1
-""")
 _KNOWN_SKUS = text("""
     select item_sku from catalog_item where store_id = :store_id and item_sku = any(cast(:skus as text[]))
 """)
@@ -71,7 +67,7 @@ def resolve(
 
     Priced as of the trip's end; in the caller's transaction. Only lines that stand in the way, or that a person mapped
     before, can be changed. The cart's open case is decided by this; a cart that still lacks a price is asked about
-    anew. Raises CartError (nothing is changed), and CaseError where somebody else's decision came first.
+    anew. Raises CartError, also where somebody else's decision came first; nothing is changed then.
     """
     row = connection.execute(_CART, {"trip": shopping_trip_id}).one_or_none()
     if row is None:
@@ -120,8 +116,8 @@ def _check_waits(connection: Connection, row: Row) -> None:
                 f"{_named(unbilled.lines)} (`backroom carts unbilled`)"
             )
         raise CartError(f"the cart of trip {trip_id} does not wait: it is {row.state}; `backroom carts show {trip_id}`")
-    case = connection.execute(_NEWEST_CASE, {"trip": trip_id}).one_or_none()
-    if case is not None and case.decision in ("price_again", "charge_nothing"):
+    case = decided_case(connection, trip_id)
+    if case is not None:
         raise CartError(
             f"case {case.case_id} of trip {trip_id} was decided already: {case.decision} by {case.decided_by} at "
             f"{case.decided_at:%Y-%m-%d %H:%M} UTC; the first decision stands and is acted on by charge_lifecycle"

@@ -13,32 +13,29 @@ from sqlalchemy import Connection, insert, text
 from backroom.alerts import raise_alert
 from backroom.audit import trail
 from backroom.purchases import stored_cart
+from backroom.purchases.cart_cases import decided_case
 from backroom.purchases.cart_settlement import charge_stored, price_known_lines
 from backroom.purchases.pricing import Problem
 from backroom.purchases.stored_cart import StoredCart
 from backroom.purchases.tables import unbilled_line
-from backroom.reviews.cases import CaseError, settle
+from backroom.reviews.cases import settle
 from backroom.settings import settings
 
 ACTOR: Final = "charge_lifecycle"
+AT_ONCE: Final = 500  # carts in one transaction
 
-# A cart whose case is decided is left to that decision, also where it came only a moment ago.
 _OVERDUE = text(f"""
     select {stored_cart.COLUMNS} from purchase join store using (store_id)
     where purchase.state = 'BAD_CART' and purchase.trip_started_at <= :started_by
-      and coalesce((
-          select decision from review_case
-          where kind = 'BAD_CART' and subject = purchase.shopping_trip_id order by case_id desc limit 1
-      ), '') not in ('price_again', 'charge_nothing')
-    order by purchase.shopping_trip_id limit :at_once for update of purchase skip locked
+    order by purchase.trip_started_at, purchase.shopping_trip_id limit :at_once for update of purchase skip locked
 """)  # noqa: S608 - constants only
-AT_ONCE: Final = 500
 
 
 def charge_overdue(connection: Connection, *, now: datetime) -> dict[str, int]:
     """Charges at most AT_ONCE carts for their known lines; returns how many carts, and lines that stay unbilled.
 
-    A cart without a known line is charged nothing, which frees its hold. Safe to run again and beside itself: a cart is
+    A cart without a known line is charged nothing, which frees its hold; one that can be priced by now is charged
+    whole. Safe to run again and beside itself: a cart is
     settled once. Where a person decides at the same moment, that decision stands.
     """
     config = settings()
@@ -52,8 +49,9 @@ def charge_overdue(connection: Connection, *, now: datetime) -> dict[str, int]:
             continue
         done["carts"] += 1
         done["lines"] += lines
-        carts, so_far = lost.get(stored.cart.store_id, (0, 0))
-        lost[stored.cart.store_id] = (carts + 1, so_far + lines)
+        if lines:
+            carts, so_far = lost.get(stored.cart.store_id, (0, 0))
+            lost[stored.cart.store_id] = (carts + 1, so_far + lines)
     for store_id, (carts, lines) in lost.items():
         raise_alert(
             connection,
@@ -70,20 +68,20 @@ def charge_overdue(connection: Connection, *, now: datetime) -> dict[str, int]:
 
 def _charge_in_part(connection: Connection, stored: StoredCart, now: datetime) -> int | None:
     """How many lines stay unbilled; None where a person has decided meanwhile."""
-    priced, problems = price_known_lines(connection, stored)
     trip_id = stored.cart.shopping_trip_id
-    try:
-        settle(
-            connection,
-            kind="BAD_CART",
-            subject=trip_id,
-            by=ACTOR,
-            reason=f"nobody resolved it in time: {len(priced.lines)} lines are charged, {len(problems)} stay unbilled",
-            now=now,
-        )
-    except CaseError:
+    if decided_case(connection, trip_id) is not None:
         return None
-    charge_stored(connection, stored, priced, now=now, reason="CHARGED_IN_PART" if priced.lines else "NOTHING_KNOWN")
+    priced, problems = price_known_lines(connection, stored)
+    settle(
+        connection,
+        kind="BAD_CART",
+        subject=trip_id,
+        by=ACTOR,
+        reason=f"nobody resolved it in time: {len(priced.lines)} lines are charged, {len(problems)} stay unbilled",
+        now=now,
+    )
+    in_part = "CHARGED_IN_PART" if priced.lines else "NOTHING_KNOWN"
+    charge_stored(connection, stored, priced, now=now, reason=in_part if problems else "PRICED_IN_TIME")
     _keep_unbilled(connection, stored, problems, now)
     trail.record(
         connection,
