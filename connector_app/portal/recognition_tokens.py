@@ -60,6 +60,7 @@ def recognition_tokens() -> tuple[Response, int]:
                 now=current_app.config["CLOCK"](),
             )
     except StoreUnknown as error:
+        g.store_id = None  # what is not a store's id may be anything: it is not logged
         raise RequestRefused(400, "storeId: not a store of ours") from error
     except MayNotEnter as error:
         raise RequestRefused(403, "shopper: no code can be issued", error.reason) from error

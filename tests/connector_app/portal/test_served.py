@@ -121,6 +121,8 @@ def test_the_log_is_one_json_line_a_call_without_code_token_or_address(live: Liv
     code = live.post(json.dumps({"storeId": "STORE-002"}).encode()).json()["scanKeyCode"]
     sent = bearer_of_today("flagged")
     assert live.post(Authorization=sent).status_code == 403
+    stray = "4111111111111111"
+    assert live.post(json.dumps({"storeId": stray, "customPart": stray}).encode()).status_code == 400
     time.sleep(0.2)
     written = live.log.read_text()
     calls = [json.loads(line) for line in written.splitlines()]
@@ -128,7 +130,7 @@ def test_the_log_is_one_json_line_a_call_without_code_token_or_address(live: Liv
     assert (issued["path"], issued["status"], issued["outcome"]) == (PATH, 201, "ISSUED")
     assert issued["seconds"] > 0
     assert any((line.get("status"), line.get("outcome")) == (403, "SHOPPER_FLAGGED") for line in calls)
-    for secret in (code, code[18:], sent.removeprefix("Bearer "), "127.0.0.1", "ana"):
+    for secret in (code, code[18:], sent.removeprefix("Bearer "), "127.0.0.1", "ana", stray):
         assert secret not in written
 
 
