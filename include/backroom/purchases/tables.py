@@ -87,6 +87,18 @@ promotion_item = Table(
     PrimaryKeyConstraint("store_id", "item_sku", "promotion_id"),
 )
 
+price_book_version = Table(
+    "price_book_version",
+    metadata,
+    Column("store_id", Identifier, primary_key=True),
+    Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        comment="raised by triggers with each change of the store, its catalog, prices, taxes or promotions",
+    ),
+)
+
 tax_rate = Table(
     "tax_rate",
     metadata,

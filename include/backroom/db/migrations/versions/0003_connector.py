@@ -10,10 +10,10 @@ branch_labels = None
 depends_on = None
 
 NEW_TABLES = (
-    "card_standing", "identity_answer", "price_source", "shopper_authorization", "stock_export", "stock_movement", "loyalty_account",
-    "promotion_item", "loyalty_promotion", "unbilled_line",
+    "card_standing", "identity_answer", "price_source", "shopper_authorization", "stock_export", "stock_movement",
+    "loyalty_account", "promotion_item", "loyalty_promotion", "unbilled_line", "price_book_version",
 )  # fmt: skip
-CONNECTOR_READS = "card_standing, promotion_item, loyalty_account, loyalty_promotion"
+CONNECTOR_READS = "card_standing, promotion_item, loyalty_account, loyalty_promotion, price_book_version"
 CONNECTOR_WRITES = "identity_answer, shopper_authorization, stock_movement"
 PORTAL_READS = "store, shopper, debt, recognition_key"
 
@@ -509,7 +509,43 @@ def upgrade() -> None:
         ["shopper_identity"],
         postgresql_where=sa.text("shopper_id IS NOT NULL AND shopper_identity IS NOT NULL"),
     )
+    _raise_version_with_each_change()
     _grant()
+
+
+# What a cart's price is made of. A process that keeps some of it in memory asks for the version before it relies on it.
+PRICED_BY = ("store", "catalog_item", "catalog_barcode", "shelf_price", "tax_rate", "promotion", "promotion_item")
+
+
+def _raise_version_with_each_change() -> None:
+    op.create_table(
+        "price_book_version",
+        sa.Column("store_id", sa.String(length=255), nullable=False),
+        sa.Column(
+            "version",
+            sa.BigInteger(),
+            nullable=False,
+            comment="raised by triggers with each change of the store, its catalog, prices, taxes or promotions",
+        ),
+        sa.PrimaryKeyConstraint("store_id", name=op.f("pk_price_book_version")),
+    )
+    op.execute("insert into price_book_version select store_id, 1 from store")
+    op.execute("""
+        create function raise_price_book_version() returns trigger
+        language plpgsql security definer set search_path = public as $$
+        begin
+            insert into price_book_version (store_id, version)
+            select distinct store_id, 1 from changed order by store_id
+            on conflict (store_id) do update set version = price_book_version.version + 1;
+            return null;
+        end $$
+    """)
+    for table in PRICED_BY:
+        for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old")):
+            op.execute(
+                f"create trigger price_book_{event} after {event} on {table} referencing {rows} table as changed"
+                " for each statement execute function raise_price_book_version()"
+            )
 
 
 def _grant() -> None:
@@ -524,6 +560,8 @@ def _grant() -> None:
 
 
 def downgrade() -> None:
+    op.execute("drop function raise_price_book_version() cascade")
+    op.drop_table("price_book_version")
     op.drop_index("ix_purchase_card_of_shopper", table_name="purchase")
     op.drop_table("card_standing")
     op.drop_index("ix_debt_shopper_identity", table_name="debt")
