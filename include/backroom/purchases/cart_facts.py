@@ -22,23 +22,31 @@ from backroom.purchases.promotions import Promotion
 # Numerics travel as text: a float would lose them.
 _FACTS = Statement("""
     with item as (
-        select * from unnest(%(item_types)s::text[], %(item_ids)s::text[], %(spellings)s::text[])
-            as item (item_type, item_id, spelling)
+        select item ->> 0 as item_type, item ->> 1 as item_id, item ->> 2 as spelling
+        from json_array_elements(%(items)s::json) as item
     ), product as materialized (
         select item.item_type, item.item_id, item.spelling, product.item_sku, product.unit, product.product_tax_code,
                price.amount, tax.rate, tax.jurisdiction
         from item
-        left join catalog_barcode as code
-          on item.item_type = 'SCANCODE' and code.store_id = %(store_id)s and code.barcode = item.spelling
-        join catalog_item as product
-          on product.store_id = %(store_id)s
-         and product.item_sku = case item.item_type when 'SCANCODE' then code.item_sku else item.item_id end
-        left join shelf_price as price
-          on price.store_id = %(store_id)s and price.item_sku = product.item_sku
-         and price.valid_from <= %(at)s and (price.valid_to is null or price.valid_to > %(at)s)
-        left join tax_rate as tax
-          on tax.store_id = %(store_id)s and tax.product_tax_code = product.product_tax_code
-         and tax.valid_from <= %(at)s and (tax.valid_to is null or tax.valid_to > %(at)s)
+        left join lateral (
+            select item_sku from catalog_barcode
+            where item.item_type = 'SCANCODE' and store_id = %(store_id)s and barcode = item.spelling limit 1
+        ) as code on true
+        cross join lateral (
+            select item_sku, unit, product_tax_code from catalog_item
+            where store_id = %(store_id)s
+              and item_sku = case item.item_type when 'SCANCODE' then code.item_sku else item.item_id end limit 1
+        ) as product
+        left join lateral (
+            select amount from shelf_price
+            where store_id = %(store_id)s and item_sku = product.item_sku
+              and valid_from <= %(at)s and (valid_to is null or valid_to > %(at)s) limit 1
+        ) as price on true
+        left join lateral (
+            select rate, jurisdiction from tax_rate
+            where store_id = %(store_id)s and product_tax_code = product.product_tax_code
+              and valid_from <= %(at)s and (valid_to is null or valid_to > %(at)s) limit 1
+        ) as tax on true
     ), offered as materialized (
         select of_item.promotion_id, of_item.item_sku
         from (select distinct item_sku from product) as sold
@@ -47,7 +55,7 @@ _FACTS = Statement("""
         select promotion_id, null from promotion where store_id = %(store_id)s and shopping_trip_id = %(trip_id)s
         union all
         select promotion_id, null from promotion
-        where store_id = %(store_id)s and kind like 'BASKET%%' and shopping_trip_id is null
+        where store_id = %(store_id)s and kind like 'BASKET%' and shopping_trip_id is null
     )
     select store.currency, store.time_zone, store.prices_include_tax, store.pricing_provider, store.point_of_sale_url,
            prior.body_hash, prior.response_body,
@@ -134,9 +142,7 @@ def look_up(database: Engine | Connection, cart: Cart) -> CartFacts:
             "store_id": cart.store_id,
             "trip_id": cart.shopping_trip_id,
             "at": cart.ended_at,
-            "item_types": [item_type for item_type, _, _ in items],
-            "item_ids": [item_id for _, item_id, _ in items],
-            "spellings": [spelling for _, _, spelling in items],
+            "items": orjson.dumps(items).decode(),
             "auth_event_ids": [event.auth_event_id for event in cart.auth_events],
             "shopper_ids": [event.shopper_id for event in cart.auth_events if event.shopper_id],
             "loyalty_ids": list(cart.loyalty_ids),

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from backroom.charges.opening import OPEN_CHARGE, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement, transaction
-from backroom.inventory.movements import in_sold_by_unit, sale_arrays, sale_rows
+from backroom.inventory.movements import in_sold_by_unit, sale_rows
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
@@ -186,18 +186,16 @@ _PURCHASE = """
             price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
             tax_amount, tax_included, total)
         select purchased.shopping_trip_id, line.*
-        from purchased, unnest(
-            %(line_number)s::int[], %(line_item_id)s::text[], %(item_id)s::text[], %(item_type)s::text[],
-            %(item_sku)s::text[], %(quantity)s::numeric[], %(unit)s::text[], %(list_price)s::numeric[],
-            %(price_unit)s::text[], %(list_amount)s::numeric[], %(promotions)s::jsonb[], %(promotion_amount)s::numeric[],
-            %(product_tax_code)s::text[], %(tax_rate)s::numeric[], %(tax_jurisdiction)s::text[],
-            %(tax_amount)s::numeric[], %(tax_included)s::bool[], %(line_total)s::numeric[]) as line
+        from purchased, json_to_recordset(%(lines)s::json) as line (
+            line_number int, line_item_id text, item_id text, item_type text, item_sku text, quantity numeric,
+            unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
+            promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
+            tax_amount numeric, tax_included boolean, total numeric)
     ), moved as (
         insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
         select purchased.store_id, sold.item_sku, purchased.shopping_trip_id, 'SALE', sold.quantity, sold.unit,
                %(trip_ended_at)s, %(now)s
-        from purchased, unnest(%(stock_skus)s::text[], %(stock_quantities)s::numeric[], %(stock_units)s::text[])
-            as sold (item_sku, quantity, unit)
+        from purchased, json_to_recordset(%(sold)s::json) as sold (item_sku text, quantity numeric, unit text)
         on conflict do nothing
     )"""
 _STORE_UNCHARGED = Statement(f"{_PURCHASE} select shopping_trip_id from purchased")
@@ -206,7 +204,6 @@ _STORE = Statement(f"{_PURCHASE}, {OPEN_CHARGE.format(source='purchased')} selec
 
 def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, Any]:
     cart, owner = purchase.cart, purchase.owner
-    lines = list(_lines(purchase))
     parameters: dict[str, Any] = {
         "purchase_id": purchase.purchase_id,
         "shopping_trip_id": cart.shopping_trip_id,
@@ -227,8 +224,8 @@ def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, 
         "raw_body": raw_body,
         "response_body": purchase.body,
         "now": now,
-        **{name: [line[name] for line in lines] for name in _LINE_ARRAYS},
-        **sale_arrays(sale_rows(_goods(purchase))),
+        "lines": _json(list(_lines(purchase))),
+        "sold": _json([row._asdict() for row in sale_rows(_goods(purchase))]),
     }
     if purchase.to_pay is not None:
         parameters |= opening(
@@ -237,11 +234,9 @@ def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, 
     return parameters
 
 
-_LINE_ARRAYS = (
-    "line_number", "line_item_id", "item_id", "item_type", "item_sku", "quantity", "unit", "list_price", "price_unit",
-    "list_amount", "promotions", "promotion_amount", "product_tax_code", "tax_rate", "tax_jurisdiction", "tax_amount",
-    "tax_included", "line_total",
-)  # fmt: skip
+def _json(rows: list[dict[str, Any]]) -> str:
+    """Decimals as text, which PostgreSQL reads exactly."""
+    return orjson.dumps(rows, default=str).decode()
 
 
 def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
@@ -252,7 +247,6 @@ def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
     for item in purchase.cart.items:
         line = priced.get(item.line_number)
         product = line.product if line else purchase.facts.products.get((item.item_type, item.item_id))
-        amounts = line_amounts(line)
         yield {
             "line_number": item.line_number,
             "line_item_id": item.line_item_id,
@@ -261,9 +255,7 @@ def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
             "item_sku": product.item_sku if product else None,
             "quantity": item.quantity,
             "unit": item.unit,
-            **amounts,
-            "promotions": orjson.dumps(amounts["promotions"]).decode(),
-            "line_total": amounts["total"],
+            **line_amounts(line),
         }
 
 
