@@ -48,7 +48,8 @@ def buy(shop: Shop, trip: str, *lines: tuple[str, str]) -> str:
                 "insert into purchase (purchase_id, shopping_trip_id, request_id, store_id, business_date,"
                 " entry_method, trip_started_at, trip_ended_at, state, currency, list_total, promotion_total,"
                 " tax_total, total, body_hash, raw_body, response_body, received_at)"
-                " values (cast(:trip as text), cast(:trip as text), 'r', :store, '2026-11-23', 'APP', :at, :at, 'PRICED', 'USD', 0, 0, 0, 0, 'h', '{}', '', :at)"
+                " values (cast(:trip as text), cast(:trip as text), 'r', :store, '2026-11-23', 'APP', :at, :at,"
+                " 'PRICED', 'USD', 0, 0, 0, 0, 'h', '{}', '', :at)"
             ),
             {"trip": name, "store": shop.store_id, "at": NOON},
         )
