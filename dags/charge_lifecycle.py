@@ -13,9 +13,11 @@ from backroom_airflow.tags import Tag
 
 DOC = """
 ### Charge lifecycle
-**What.** Takes in what order rows, events and people's decisions say about captures and cancels; then, store by
-store, works on every charge that is due (adjust, then capture; or cancel; declines to debt; the undecidable to
-`backroom review list`); then books what is new in the ledger. docs/money.md draws the states.
+**What.** Prices the carts that people have decided, and charges for their known lines those that nobody has resolved in
+time (docs/bad-carts.md); takes in what order rows, events and people's decisions say about captures and cancels; then,
+store by store, works on every charge that is due (adjust, then capture; or cancel; declines to debt; the undecidable
+to `backroom review list`); then books what is new in the ledger. docs/money.md draws the states. `gather` also takes in
+the refused carts that the connector put aside while the database was away.
 
 **When.** Every 5 minutes, one run at a time. **Its time** is "now": the run's logical date decides what is due. What
 waits is taken whole, whichever run it was meant for.
@@ -26,7 +28,9 @@ whose outcome is unknown is never repeated without evidence.
 **When it fails.** `gather`, `post`: the database does not answer; the next run catches up. `work`: the message says
 what is wrong (credentials, the payment host); a call that was under way is treated as unknown once its lease has
 ended. Amazon's 429 and 403 do not fail a run: they hold the store, `backroom charges list` shows until when. Alert
-`charge-parked`: `backroom review list`. `backroom ledger verify` tells whether the books are right.
+`charge-parked`: `backroom review list`. Alerts `bad-carts-before-expiry` and `unbilled-lines`: `backroom carts list`,
+`backroom carts unbilled`; `refused-cart`: `backroom carts refused list`. `backroom ledger verify` tells whether the
+books are right.
 """
 
 with DAG(
