@@ -93,6 +93,18 @@ def prices_at(engine: Engine, store_id: str, sku: str, moments: list[datetime]) 
     return {row.moment: row.amount for row in rows}
 
 
+def overlaps(engine: Engine) -> int:
+    """How many pairs of one product's periods hold the same instant: none may."""
+    with engine.connect() as connection:
+        found: int = connection.scalar(
+            text(
+                "select count(*) from shelf_price a join shelf_price b using (store_id, item_sku)"
+                " where a.valid_from < b.valid_from and (a.valid_to is null or a.valid_to > b.valid_from)"
+            )
+        )
+    return found
+
+
 def alerts(engine: Engine) -> list[str]:
     """The titles of all alerts, in order."""
     with engine.connect() as connection:

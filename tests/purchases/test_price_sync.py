@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -14,7 +16,7 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from typer.testing import CliRunner
 
 from backroom.db.embedded import free_port
@@ -29,6 +31,7 @@ from tests.purchases.price_world import (
     instant,
     iso,
     open_questions,
+    overlaps,
     price_at,
     prices_at,
     timeline,
@@ -266,6 +269,34 @@ def test_the_files_may_lie_under_a_prefix_in_s3(book: Engine, tmp_path: Path) ->
     assert price_at(book, "S1", "A", NOON) == 1
 
 
+def test_two_looks_at_once_load_one_after_the_other(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", *(f"S1,P{number},1.00,USD,{OLD}," for number in range(200)))
+    with ThreadPoolExecutor(4) as threads:
+        looks = list(threads.map(lambda _: sync(book, tmp_path, NINE)["prices.csv"].state, range(4)))
+    assert set(looks) <= {"LOADED", "UNCHANGED"}
+    assert timeline(book, "S1", "P7") == [("..", "..", "1")]
+
+
+def test_the_number_of_statements_does_not_grow_with_the_rows(book: Engine, tmp_path: Path) -> None:
+    statements: list[str] = []
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    counts = []
+    event.listen(book, "before_cursor_execute", executed)
+    try:
+        for rows in (10, 1000):
+            for price in (1, 2):
+                statements.clear()
+                write(tmp_path, "prices.csv", *(f"S1,P{number},{price}.00,USD,{OLD}," for number in range(rows)))
+                sync(book, tmp_path, NINE + timedelta(minutes=rows + price))
+                counts.append(len(statements))
+    finally:
+        event.remove(book, "before_cursor_execute", executed)
+    assert len(set(counts)) == 1
+
+
 SPANS = st.lists(
     st.tuples(st.integers(0, 23), st.integers(1, 12), st.integers(1, 3)), min_size=0, max_size=3
 )  # (begins at hour, lasts hours, price)
@@ -304,14 +335,7 @@ def test_whatever_the_file_says_no_price_that_a_look_has_seen_in_force_changes_a
             assert new[hour] == old[hour]
         elif hour > now:
             assert new[hour] == said[hour] or (said[hour] is None and new[hour] == old[hour])
-    with book.connect() as connection:
-        overlapping = connection.scalar(
-            text(
-                "select count(*) from shelf_price a join shelf_price b using (store_id, item_sku)"
-                " where a.valid_from < b.valid_from and (a.valid_to is null or a.valid_to > b.valid_from)"
-            )
-        )
-    assert overlapping == 0
+    assert overlaps(book) == 0
 
 
 def _said(spans: list[tuple[int, int, int]], hour: datetime) -> Decimal | None:
@@ -326,17 +350,39 @@ def _said(spans: list[tuple[int, int, int]], hour: datetime) -> Decimal | None:
 
 def test_the_commands_synchronise_show_what_is_in_force_and_when_it_changes(book: Engine, tmp_path: Path) -> None:
     write(tmp_path, "prices.csv", f"S1,A,1.00,USD,{OLD},{iso(NOON)}", f"S1,A,1.25,USD,{iso(NOON)},")
+    write(tmp_path, "taxes.csv", f"S1,,NY,0.05,{OLD},{iso(NOON)}")
+    write(
+        tmp_path,
+        "promotions.csv",
+        f"SPRING,S1,LINE_PERCENTAGE,A,,0.125,{OLD},{iso(NOON)},spring",
+        f"OTHER,S1,LINE_PERCENTAGE,B,,0.5,{OLD},,",
+        f"BASKET,S1,BASKET_PERCENTAGE,,,0.1,{OLD},,",
+        f"ONE TRIP,S1,BASKET_PERCENTAGE,,t1,0.2,{OLD},,",
+    )
     run = CliRunner().invoke(app, ["sync", "--source", str(tmp_path), "--now", iso(NINE), "--json"])
     assert run.exit_code == 0
     assert json.loads(run.output)[0] == {"source": "prices.csv", "state": "LOADED", "rows": 2, "reason": ""}
     shown = json.loads(CliRunner().invoke(app, ["show", "A", "--store", "S1", "--at", iso(TEN), "--json"]).output)
     assert (shown["price"], shown["next_price"], shown["price_changes_at"]) == ("1", "1.25", iso(NOON))
-    assert "price: 1.25 USD since 2026-03-02T12:00:00Z" in (
-        CliRunner().invoke(app, ["show", "A", "--store", "S1", "--at", iso(NOON)]).output
-    )
-    (source,) = json.loads(CliRunner().invoke(app, ["sources", "--json"]).output)
-    assert (source["source"], source["rows"], source["loaded_at"]) == ("prices.csv", 2, iso(NINE))
-    write(tmp_path, "prices.csv", "S1,A,dear,USD,,")
-    assert CliRunner().invoke(app, ["sync", "--source", str(tmp_path), "--now", iso(TEN)]).exit_code == 1
-    unknown = CliRunner().invoke(app, ["show", "NONE", "--store", "S1"])
-    assert "store S1 has no product 'NONE'" in str(unknown.exception)
+    assert (shown["tax_rate"], shown["tax_jurisdiction"], shown["tax_changes_at"]) == ("0.05", "NY", iso(NOON))
+    assert [one["promotion_id"] for one in shown["promotions"]] == ["BASKET", "SPRING"]
+    said = CliRunner().invoke(app, ["show", "A", "--store", "S1", "--at", iso(TEN)]).output
+    assert f"price: 1 USD since {OLD}; from {iso(NOON)}: 1.25\n" in said
+    assert f"promotion: SPRING LINE_PERCENTAGE 0.125 off until {iso(NOON)} spring\n" in said
+    assert f"tax (no code): 0.05 NY; from {iso(NOON)}: none\n" in said
+    (prices, _, taxes) = json.loads(CliRunner().invoke(app, ["sources", "--json"]).output)
+    assert (prices["source"], prices["rows"], prices["loaded_at"]) == ("prices.csv", 2, iso(NINE))
+    assert taxes["source"] == "taxes.csv"
+
+
+def test_the_commands_say_in_one_line_what_is_wrong(book: Engine, tmp_path: Path) -> None:
+    write(tmp_path, "prices.csv", f"S1,A,dear,USD,{OLD},")
+    refused = CliRunner().invoke(app, ["sync", "--source", str(tmp_path), "--now", iso(TEN)])
+    assert refused.exit_code == 1
+    assert f"prices.csv: REFUSED: {tmp_path}/prices.csv: line 2, column 'price'" in refused.output
+    for arguments, complaint in (
+        (["show", "NONE", "--store", "S1"], "store S1 has no product 'NONE'"),
+        (["show", "A", "--store", "S9"], "there is no store 'S9'"),
+        (["show", "A", "--store", "S1", "--at", "noon"], "--at: "),
+    ):
+        assert complaint in str(CliRunner().invoke(app, arguments).exception)

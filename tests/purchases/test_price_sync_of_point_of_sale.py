@@ -10,6 +10,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, text
 
 from backroom.db.serving import serving_engine
@@ -31,8 +34,10 @@ from tests.purchases.price_world import (
     instant,
     iso,
     open_questions,
+    overlaps,
     point_of_sale,
     price_at,
+    prices_at,
     reply,
     timeline,
     write,
@@ -182,6 +187,52 @@ def test_one_that_does_not_answer_is_told_of_once_a_day_and_one_without_prices_i
     pos.answer = lambda handler, _: reply(handler, 404)
     assert sync(book, TEN).state == "NOT_OFFERED"
     assert len(alerts(book)) == 1
+
+
+SNAPSHOTS = st.lists(  # of hours apart, each SKU's price and the hours by which its change is dated off the look
+    st.tuples(
+        st.integers(1, 5),
+        st.dictionaries(
+            st.sampled_from("AB"), st.tuples(st.integers(1, 3), st.none() | st.integers(-6, 6)), max_size=2
+        ),
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(snapshots=SNAPSHOTS)
+def test_whatever_it_says_the_past_stays_and_the_present_is_what_it_says(
+    book: Engine, pos: PointOfSale, snapshots: list[tuple[int, dict[str, tuple[int, int | None]]]]
+) -> None:
+    with book.begin() as connection:
+        connection.execute(text("truncate shelf_price, price_source"))
+    now = instant("00:00")
+    hours = [now + timedelta(hours=hour, minutes=30) for hour in range(-6, 36)]
+    for apart, prices in snapshots:
+        before, seen, now = (
+            {sku: prices_at(book, "POS-1", sku, hours) for sku in "AB"},
+            now,
+            now + timedelta(hours=apart),
+        )
+        pos.has_prices(
+            *(
+                row(sku, str(price), None if dated is None else now + timedelta(hours=dated))
+                for sku, (price, dated) in prices.items()
+            )
+        )
+        sync(book, now, force=True)
+        for sku in "AB":
+            after = prices_at(book, "POS-1", sku, [*hours, now])
+            price, dated = prices.get(sku, (None, None))
+            assert all(after[hour] == before[sku][hour] for hour in hours if hour < seen and before[sku][hour])
+            if dated is None or dated <= 0:
+                assert after[now] == price
+                assert all(after[hour] == price for hour in hours if hour > now)
+            else:
+                assert all(after[hour] == price for hour in hours if hour >= now + timedelta(hours=dated))
+    assert overlaps(book) == 0
 
 
 def test_a_json_list_is_read_like_lines(book: Engine, pos: PointOfSale) -> None:
