@@ -105,14 +105,15 @@ def promotions(draw: st.DrawFn, promotion_id: str, **fixed: Any) -> Promotion:
 
 
 @st.composite
-def tills(draw: st.DrawFn, **fixed: Any) -> Till:
+def tills(draw: st.DrawFn, *, most_expensive: str = "9999", **fixed: Any) -> Till:
     """A cart of up to eight lines of four products, with up to five promotions; `fixed` settles their fields."""
+    amounts = st.decimals("0", most_expensive, places=4)
     products = {}
     for sku in SKUS:
         sold_by = draw(st.one_of(st.just("unit"), weights))
         rate = draw(st.one_of(st.just(Decimal(0)), st.decimals("0", "0.999999", places=6)))
         # few prices, so that equal ones are common
-        price = draw(st.one_of(amounts, st.sampled_from([Decimal("0.99"), Decimal(5)])))
+        price = draw(st.one_of(amounts, st.sampled_from([Decimal("0.99"), Decimal("2.5")])))
         products["SKU", sku] = Product(sku, sold_by, price, "CODE", rate, "X")
     items = []
     for number in range(1, draw(st.integers(1, 8)) + 1):

@@ -14,6 +14,7 @@ from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.pricing import PricedLine
 from backroom.purchases.promotions import KINDS, Promotion
 from tests.purchases.carts import Till, amounts, applied, promotions, tills
+from tests.purchases.plain_reading import read_plainly
 
 EXAMPLES = settings(deadline=None, max_examples=60)
 MANY = settings(deadline=None, max_examples=150)
@@ -43,6 +44,16 @@ def test_the_total_is_the_sum_of_what_is_printed(till: Till) -> None:
         assert getattr(cart, total).amount == sum(getattr(line, part).amount for line in cart.lines)
     assert cart.tax_included_total == (cart.tax_total if till.prices_include_tax else cart.tax_total - cart.tax_total)
     assert cart.total == cart.list_total - cart.promotion_total + cart.tax_total - cart.tax_included_total
+
+
+@given(tills(most_expensive="3.00"))
+@MANY
+def test_the_page_read_literally_gives_the_same_line_by_line(till: Till) -> None:
+    found = [
+        (line.list_minor, [(one.promotion_id, amount) for one, amount in line.taken], line.tax_minor, line.total_minor)
+        for line in till.cart().lines
+    ]
+    assert found == read_plainly(till)
 
 
 @given(tills())
