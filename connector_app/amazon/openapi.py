@@ -87,8 +87,11 @@ OPERATIONS = (
 
 @blueprint.get("/openapi.json")
 def document() -> Response:
-    """The document. It holds nothing secret, so it asks for no credentials."""
-    return Response(json.dumps(openapi(current_app.config["BACKROOM"])), 200, content_type="application/json")
+    """The document, built once. It holds nothing secret, so it asks for no credentials."""
+    written = current_app.extensions.get("openapi")
+    if written is None:
+        written = current_app.extensions["openapi"] = json.dumps(openapi(current_app.config["BACKROOM"]))
+    return Response(written, 200, content_type="application/json")
 
 
 def openapi(config: Settings) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class ShoppingTripField(WireModel):
     @model_validator(mode="after")
     def _forward(self) -> ShoppingTripField:
         if self.end_time < self.start_time:
-            raise ValueError("endTime: before startTime")
+            raise ValueError("endTime is before startTime")
         return self
 
 
