@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 
 from backroom import logs
 from backroom.clock import Clock, system_clock
+from backroom.purchases.shelf import Shelves
 from backroom.settings import Settings, settings
 from connector_app.amazon import errors, fraud_and_abuse, health, identity, limits, metrics, openapi, order
 from connector_app.amazon.authentication import Authenticator, authenticator_for
@@ -30,6 +31,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     app.config["BACKROOM"] = config
     app.config["CLOCK"] = clock
     app.config["ZONES"] = limits.zones(config)
+    app.config["SHELVES"] = Shelves()
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
     for room in (health, metrics, openapi, identity, fraud_and_abuse, order):
         app.register_blueprint(room.blueprint)

@@ -55,12 +55,21 @@ def _record(engine: Engine) -> Response:
     g.request_id, g.trip_id, g.store_id = asked.request_id, asked.idempotent_shopping_trip_id, asked.store_id
     try:
         recorded = record_purchase(
-            engine, asked.cart(), raw.text, now=current_app.config["CLOCK"](), new_id=lambda: str(uuid4())
+            engine,
+            asked.cart(),
+            raw.text,
+            now=current_app.config["CLOCK"](),
+            new_id=_new_id,
+            shelves=current_app.config["SHELVES"],
         )
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
     g.outcome = recorded.outcome
     return Response(recorded.body, 201, content_type="application/json")
+
+
+def _new_id() -> str:
+    return str(uuid4())
 
 
 def _keep(refused: RequestRefused) -> None:

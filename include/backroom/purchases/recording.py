@@ -1,4 +1,7 @@
-"""Records a finished cart: one look-up, the price, one statement that stores it all. Idempotent by its trip.
+"""Records a finished cart: its price, and one statement that stores it all. Idempotent by its trip.
+
+Nearly every cart is priced from the shelf in memory and costs that one statement, which makes sure that nothing speaks
+against it. Any other (a copy, an item that is not known, a store that another prices, …) is looked up first.
 
 Purchase, lines, charge and stock movements go in together or not at all. A copy of the call waits for the first and then
 repeats its answer; another cart under the same trip gets that answer too, and a person is asked. Source: inbound.md, 5.
@@ -24,7 +27,8 @@ from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
 from backroom.purchases.cart_facts import CartFacts, look_up
-from backroom.purchases.pricing import PricedCart, Problem, price_cart
+from backroom.purchases.pricing import PricedCart, Problem, Product, price_cart
+from backroom.purchases.shelf import Shelves
 
 
 class UnknownStore(LookupError):
@@ -54,12 +58,17 @@ def record_purchase(
     now: datetime,
     new_id: Callable[[], str],
     price_elsewhere: PriceElsewhere | None = None,
+    shelves: Shelves | None = None,
 ) -> Recorded:
     """Records the cart or repeats the answer that it got. `raw_body` is the call's JSON text, `now` when it came.
 
     On an Engine it commits by itself; on a Connection it is part of that transaction. The charge and the cases are
     opened as of the trip's end, which is business time. Raises UnknownStore.
     """
+    if shelves is not None and isinstance(database, Engine):
+        at_once = _record_at_once(database, cart, raw_body, now=now, new_id=new_id, shelves=shelves)
+        if at_once is not None:
+            return at_once
     facts = look_up(database, cart)
     if facts.body_hash is not None:
         return _repeat(database, cart, raw_body, facts)
@@ -67,11 +76,44 @@ def record_purchase(
         raise UnknownStore(cart.store_id)
     owner = owner_of(cart, facts.gate)
     priced, priced_by = _price(cart, facts, owner, price_elsewhere)
-    purchase_id = new_id() if cart.items else ""
-    body = json.dumps({"purchaseId": purchase_id}, separators=(",", ":")).encode()
-    purchase = _Purchase(cart, facts, owner, priced, priced_by, purchase_id or new_id(), body)
+    purchase = _Purchase(
+        cart, owner, facts.products, priced, priced_by, facts.currency, facts.time_zone, new_id(), facts.card_identity
+    )
     stored = _store(database, purchase, raw_body, now)
-    return Recorded(body, purchase.state) if stored else _repeat(database, cart, raw_body, look_up(database, cart))
+    return purchase.recorded if stored else _repeat(database, cart, raw_body, look_up(database, cart))
+
+
+def _record_at_once(
+    engine: Engine, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str], shelves: Shelves
+) -> Recorded | None:
+    """Prices from the shelf and stores; None, and nothing done, where the cart needs a closer look."""
+    owner = owner_of(cart, {})
+    if (
+        not cart.items
+        or not cart.payable
+        or (owner.entry_method == "APP" and None in (owner.shopper_id, owner.shopper_type))
+    ):
+        return None
+    shelf = shelves.of(engine, cart)
+    if shelf is None or shelf.pricing_provider != "PRICE_BOOK":
+        return None
+    products = shelf.products(cart)
+    promotions = shelf.promotions(cart, loyalty_possible=bool(cart.loyalty_ids or owner.shopper_id))
+    if products is None or promotions is None:
+        return None
+    priced = price_cart(cart.items, products, promotions, shelf.currency, prices_include_tax=shelf.prices_include_tax)
+    if not isinstance(priced, PricedCart):
+        return None
+    purchase = _Purchase(cart, owner, products, priced, "PRICE_BOOK", shelf.currency, shelf.time_zone, new_id())
+    guards = {
+        "version": shelf.version,
+        "by_card": owner.entry_method == "CREDIT_CARD",
+        "app_event_ids": [event.auth_event_id for event in cart.auth_events if event.by_app],
+    }
+    if _STORE_AT_ONCE.one(engine, _parameters(purchase, raw_body, now) | guards) is not None:
+        return purchase.recorded
+    shelves.drop(cart.store_id)
+    return None
 
 
 def _price(
@@ -96,12 +138,19 @@ class _Purchase:
     """A cart with all that was found out about it."""
 
     cart: Cart
-    facts: CartFacts
     owner: Owner
+    products: Mapping[tuple[str, str], Product]
     priced: PricedCart | list[Problem]
     priced_by: str
+    currency: str
+    time_zone: str
     purchase_id: str
-    body: bytes
+    card_identity: str | None = None
+
+    @property
+    def recorded(self) -> Recorded:
+        """The answer: an empty cart has no purchase id."""
+        return Recorded(b'{"purchaseId":"%s"}' % (self.purchase_id.encode() if self.cart.items else b""), self.state)
 
     @property
     def state(self) -> str:
@@ -126,7 +175,7 @@ class _Purchase:
     def shopper_identity(self) -> str | None:
         """Amazon's token for the card: from the authorization at the gate, else from the call."""
         if self.owner.entry_method == "CREDIT_CARD":
-            return self.facts.card_identity or self.cart.shopper_identity
+            return self.card_identity or self.cart.shopper_identity
         return self.cart.shopper_identity
 
 
@@ -173,11 +222,12 @@ _PURCHASE = """
             purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method, shopper_id, shopper_type,
             shopper_identity, trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total,
             tax_included_total, total, priced_by, body_hash, raw_body, response_body, received_at)
-        values (
-            %(purchase_id)s, %(shopping_trip_id)s, %(request_id)s, %(store_id)s, %(business_date)s, %(entry_method)s,
-            %(shopper_id)s, %(shopper_type)s, %(shopper_identity)s, %(trip_started_at)s, %(trip_ended_at)s, %(state)s,
+        select
+            %(purchase_id)s, %(shopping_trip_id)s::text, %(request_id)s, %(store_id)s::text, %(business_date)s, %(entry_method)s,
+            %(shopper_id)s, %(shopper_type)s, {identity}, %(trip_started_at)s, %(trip_ended_at)s, %(state)s,
             %(currency)s, %(list_total)s, %(promotion_total)s, %(tax_total)s, %(tax_included_total)s, %(total)s,
-            %(priced_by)s, %(body_hash)s, %(raw_body)s::jsonb, %(response_body)s, %(now)s)
+            %(priced_by)s, %(body_hash)s, %(raw_body)s::jsonb, %(response_body)s, %(now)s
+        {guards}
         on conflict (shopping_trip_id) do nothing
         returning shopping_trip_id, store_id, currency
     ), lined as (
@@ -198,8 +248,25 @@ _PURCHASE = """
         from purchased, json_to_recordset(%(sold)s::json) as sold (item_sku text, quantity numeric, unit text)
         on conflict do nothing
     )"""
-_STORE_UNCHARGED = Statement(f"{_PURCHASE} select shopping_trip_id from purchased")
-_STORE = Statement(f"{_PURCHASE}, {OPEN_CHARGE.format(source='purchased')} select shopping_trip_id from purchased")
+_LOOKED_UP = _PURCHASE.format(identity="%(shopper_identity)s::text", guards="")
+_STORE_UNCHARGED = Statement(f"{_LOOKED_UP} select shopping_trip_id from purchased")  # noqa: S608
+_CHARGED = f", {OPEN_CHARGE.format(source='purchased')} select shopping_trip_id from purchased"  # noqa: S608
+_STORE = Statement(_LOOKED_UP + _CHARGED)
+# What a cart from the shelf relies on: the shelf's version stands, nobody on the trip was refused at our gate, and the
+# basket has no promotion of its own. A card's token is the one that Amazon asked about, where it did.
+_GUARDS = """
+    where exists (select from price_book_version where store_id = %(store_id)s::text and version = %(version)s)
+      and not exists (select from gate_decision where auth_event_id = any(%(app_event_ids)s::text[]) and status <> 200)
+      and not exists (select from promotion where store_id = %(store_id)s::text and shopping_trip_id = %(shopping_trip_id)s::text)
+"""
+_CARD = """
+    case when %(by_card)s::boolean then coalesce((
+        select asked.shopper_identity from shopper_authorization as asked
+        where asked.shopping_trip_id = %(shopping_trip_id)s::text
+        order by asked.authorized desc, asked.received_at desc limit 1), %(shopper_identity)s::text)
+    else %(shopper_identity)s::text end
+"""
+_STORE_AT_ONCE = Statement(_PURCHASE.format(identity=_CARD, guards=_GUARDS) + _CHARGED)
 
 
 def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, Any]:
@@ -209,7 +276,7 @@ def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, 
         "shopping_trip_id": cart.shopping_trip_id,
         "request_id": cart.request_id,
         "store_id": cart.store_id,
-        "business_date": business_date(cart.ended_at, purchase.facts.time_zone),
+        "business_date": business_date(cart.ended_at, purchase.time_zone),
         "entry_method": owner.entry_method,
         "shopper_id": owner.shopper_id,
         "shopper_type": owner.shopper_type,
@@ -217,12 +284,12 @@ def _parameters(purchase: _Purchase, raw_body: str, now: datetime) -> dict[str, 
         "trip_started_at": cart.started_at,
         "trip_ended_at": cart.ended_at,
         "state": purchase.state,
-        "currency": purchase.facts.currency,
+        "currency": purchase.currency,
         **totals(purchase.priced),
         "priced_by": purchase.priced_by,
         "body_hash": cart.meaning(),
         "raw_body": raw_body,
-        "response_body": purchase.body,
+        "response_body": purchase.recorded.body,
         "now": now,
         "lines": _json(list(_lines(purchase))),
         "sold": _json([row._asdict() for row in sale_rows(_goods(purchase))]),
@@ -246,7 +313,7 @@ def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
     )
     for item in purchase.cart.items:
         line = priced.get(item.line_number)
-        product = line.product if line else purchase.facts.products.get((item.item_type, item.item_id))
+        product = line.product if line else purchase.products.get((item.item_type, item.item_id))
         yield {
             "line_number": item.line_number,
             "line_item_id": item.line_item_id,
@@ -262,7 +329,7 @@ def _lines(purchase: _Purchase) -> Iterator[dict[str, Any]]:
 def _goods(purchase: _Purchase) -> Iterator[tuple[str, Decimal, str]]:
     """What left the store and is known to us, whoever pays for it: (SKU, quantity, in the unit that it is sold by)."""
     for item in purchase.cart.items:
-        product = purchase.facts.products.get((item.item_type, item.item_id))
+        product = purchase.products.get((item.item_type, item.item_id))
         if product is None:
             continue
         quantity = in_sold_by_unit(item.quantity, item.unit, product.sold_by)
