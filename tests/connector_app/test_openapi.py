@@ -15,13 +15,16 @@ from openapi_spec_validator import validate
 from pydantic import SecretStr
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.generation import GenerationMode
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from backroom.entry.wire import INSTANT_PATTERN
 from backroom.settings import Settings
 from connector_app.amazon import create_app
 from connector_app.amazon.openapi import OPERATIONS
 from tests.connector_app.conftest import KEY_ID, SECRET, Amazon, signed_headers
+from tests.connector_app.test_every_call import good
+from tests.connector_app.test_shopper_authorization import PATH as AUTHORIZATION
+from tests.connector_app.test_shopper_authorization import recommending
 
 AS_AMAZON = "as Amazon"
 
@@ -90,6 +93,23 @@ def test_the_connector_answers_as_its_document_says(document: Any, path: str, mo
         case.call_and_validate(headers={"Authorization": AS_AMAZON})
 
     calls()
+
+
+@pytest.mark.parametrize("path", [operation.path for operation in OPERATIONS])
+def test_the_answer_to_a_good_call_is_the_documents(document: Any, retailer: Engine, path: str) -> None:
+    """What random keys never reach: a visitor, an accepted scan, the details of an account, a reduced amount."""
+    with retailer.begin() as connection:
+        connection.execute(
+            text("insert into loyalty_account values ('card', 'hash', 'Points', 'ana') on conflict do nothing")
+        )
+        connection.execute(text("insert into loyalty_promotion values ('card', 'P') on conflict do nothing"))
+    body = good(path)
+    if path == AUTHORIZATION:
+        body = recommending(
+            body, True, "InvalidCard", conditions=[{"type": "ADJUST", "amount": body["authorizedAmount"]}]
+        )
+    case = document[path]["POST"].Case(body=body, media_type="application/json")
+    assert case.call_and_validate(headers={"Authorization": AS_AMAZON}).status_code in (200, 201)
 
 
 def test_the_document_is_openapi_3_1_with_every_call(amazon: Amazon) -> None:
