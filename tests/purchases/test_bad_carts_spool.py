@@ -172,3 +172,14 @@ def test_the_charge_pipeline_and_the_command_take_them_in(kept: Engine, home: Pa
     done = CliRunner().invoke(build_app(["carts"]), ["carts", "refused", "collect"])
     assert (done.output, done.exit_code) == ("1 refused carts taken in\n", 0)
     assert bodies(kept) == [b"one", b"two"]
+
+
+def test_bodies_of_any_number_and_size_are_taken_in_by_parts(
+    kept: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused_spool, "INSERTED_AT_ONCE", 3000)
+    sent = [f"{number:03}".encode() + b"x" * (number * 97) for number in range(40)]
+    for body in sent:
+        put(tmp_path, body)
+    assert collect_spool(kept, tmp_path, now=LATER) == 40
+    assert bodies(kept) == sent

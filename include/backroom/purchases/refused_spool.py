@@ -30,7 +30,7 @@ from backroom.settings import settings
 WRITTEN: Final = ".jsonl"
 CLAIMED: Final = ".claimed"
 OVERFLOW: Final = "overflow"  # one byte for each cart that had no room
-INSERTED_AT_ONCE: Final = 500
+INSERTED_AT_ONCE: Final = 16_000_000  # bytes of bodies in one statement, or somewhat more
 
 _log = structlog.get_logger()
 _ours = threading.Lock()  # the threads of a process share its file
@@ -103,25 +103,27 @@ def _is_still(file: int, path: Path) -> bool:
 
 
 def _claim(path: Path) -> None:
-    """Gives the file a name that no writer uses, and waits for the writer that may be in it."""
-    claimed = path.with_name(f"{path.name}.{uuid.uuid4().hex}{CLAIMED}")
-    try:
-        path.rename(claimed)
-        with claimed.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-    except FileNotFoundError:
-        return  # another run was quicker
+    """Gives the file a name that no writer uses. Another run may be quicker."""
+    with suppress(FileNotFoundError):
+        path.rename(path.with_name(f"{path.name}.{uuid.uuid4().hex}{CLAIMED}"))
+
+
+def _wait_for_its_writer(claimed: Path) -> None:
+    """One may have come in before the file was claimed; whoever comes after sees that it is not the one he named."""
+    with claimed.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _collect(engine: Engine, claimed: Path, now: datetime) -> int:
     try:
+        _wait_for_its_writer(claimed)
         if claimed.name.startswith(OVERFLOW):
             taken = 0
             _tell_of_overflow(engine, claimed, now)
         else:
             taken = _take_in(engine, claimed, now)
-        claimed.unlink()
-    except FileNotFoundError:
+        claimed.unlink(missing_ok=True)
+    except FileNotFoundError:  # another run has taken it in
         return 0
     return taken
 
@@ -139,13 +141,14 @@ def _take_in(engine: Engine, claimed: Path, now: datetime) -> int:
 
 
 def _batches(claimed: Path) -> Iterator[list[dict[str, Any]]]:
-    rows = []
+    rows, size = [], 0
     with claimed.open("rb") as file:
         for number, raw in enumerate(file, 1):
             rows.append(_row(claimed, number, raw))
-            if len(rows) == INSERTED_AT_ONCE:
+            size += len(raw)
+            if size >= INSERTED_AT_ONCE:
                 yield rows
-                rows = []
+                rows, size = [], 0
     if rows:
         yield rows
 
