@@ -6,13 +6,17 @@ No rule and no SQL here: what is decided and stored is in `backroom.entry` and `
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import structlog
 from flask import Flask, Response, g, request
 
 from backroom import logs
 from backroom.clock import Clock, system_clock
-from backroom.purchases.shelf import Shelves
+from backroom.entry.decision import GateRules
+from backroom.entry.gate import Gate
+from backroom.purchases.point_of_sale import PointsOfSale, alert_in
+from backroom.purchases.recording import Recorder
 from backroom.settings import Settings, settings
 from connector_app.amazon import errors, fraud_and_abuse, health, identity, limits, metrics, openapi, order
 from connector_app.amazon.authentication import Authenticator, authenticator_for
@@ -31,13 +35,23 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     app.config["BACKROOM"] = config
     app.config["CLOCK"] = clock
     app.config["ZONES"] = limits.zones(config)
-    app.config["SHELVES"] = Shelves()
+    app.config["GATE"] = Gate(
+        app.config["ZONES"]["gate"].engine,
+        GateRules(config.scan_code_prefix, timedelta(seconds=config.scan_code_freshness_seconds)),
+        seconds=config.connector_gate_seconds,
+    )
+    app.config["RECORDER"] = _recorder(config, app.config["ZONES"]["purchases"], clock)
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
     for room in (health, metrics, openapi, identity, fraud_and_abuse, order):
         app.register_blueprint(room.blueprint)
     errors.register(app)
     app.after_request(_report)
     return app
+
+
+def _recorder(config: Settings, zone: limits.Zone, clock: Clock) -> Recorder:
+    points_of_sale = PointsOfSale.of(config, alert=alert_in(zone.engine), clock=clock)
+    return Recorder(zone.engine, price_elsewhere=points_of_sale, seconds=config.connector_purchases_seconds)
 
 
 def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: Authenticator) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from backroom.db.together import TookTooLong
 from connector_app.amazon.limits import AtCapacity
 
 log = structlog.get_logger("connector")
@@ -34,7 +35,8 @@ def register(app: Flask) -> None:
     """Makes the app answer every error in the envelope."""
     app.register_error_handler(RequestRefused, _refused)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(AtCapacity, _at_capacity)
+    for crowded in (AtCapacity, TookTooLong):
+        app.register_error_handler(crowded, _at_capacity)
     for lost in (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
         app.register_error_handler(lost, _database_lost)
     app.register_error_handler(Exception, _unforeseen)
@@ -52,7 +54,7 @@ def _http(error: HTTPException) -> Response:
     return answer
 
 
-def _at_capacity(_error: AtCapacity) -> Response:
+def _at_capacity(_error: Exception) -> Response:
     """429 at the gate, which stays fast for those it takes; 503 for a cart, which then is sent again."""
     g.outcome = "AT_CAPACITY"
     return envelope(503 if request.blueprint == "order" else 429, "service: at capacity, try again")

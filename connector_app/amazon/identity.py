@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from backroom.db.serving import transaction
 from backroom.entry.decision import GateRules
-from backroom.entry.gate import UnknownStore, verify_identity_key
+from backroom.entry.gate import UnknownStore
 from backroom.entry.get_shopper import get_shopper
 from backroom.entry.get_shopper_request import GetShopperRequest
 from backroom.entry.identity_keys_request import IdentityKeysRequest
@@ -35,13 +35,13 @@ Asked = TypeVar("Asked", bound=WireModel)
 
 @blueprint.post("/v1/identity/identity-keys")
 @in_zone("gate")
-def identity_keys(engine: Engine) -> Response:
+def identity_keys(_engine: Engine) -> Response:
     """200 opens the gate, 401 keeps it shut; both are remembered by `authEvent.id`."""
     raw = json_object(request, g.body).value
     asked = _validated(IdentityKeysRequest, raw)
     g.request_id, g.store_id = asked.request_id, asked.store_id
     try:
-        answer = verify_identity_key(engine, asked.gate_event(), raw, rules=_rules(), now=current_app.config["CLOCK"]())
+        answer = current_app.config["GATE"].verify(asked.gate_event(), raw, now=current_app.config["CLOCK"]())
     except UnknownStore as error:
         raise RequestRefused(400, UNKNOWN_STORE) from error
     g.outcome = answer.reason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +13,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from backroom.db.serving import transaction
+from backroom.db.together import TookTooLong
 from backroom.entry.wire import complaint
 from backroom.purchases.purchases_request import PurchasesRequest
-from backroom.purchases.recording import UnknownStore, record_purchase
+from backroom.purchases.recording import UnknownStore
 from backroom.purchases.refusals import keep_refused_cart
+from backroom.purchases.refused_spool import spool
 from connector_app.amazon.body import json_object
 from connector_app.amazon.errors import RequestRefused
 from connector_app.amazon.limits import AtCapacity, Zone, in_zone
@@ -35,7 +36,7 @@ def purchases() -> Response:
     except RequestRefused as refused:
         _keep(refused)
         raise
-    except AtCapacity:
+    except (AtCapacity, TookTooLong):
         _put_aside(503, "service: at capacity")
         raise
     except (SQLAlchemyError, psycopg.Error):
@@ -44,7 +45,7 @@ def purchases() -> Response:
 
 
 @in_zone("purchases")
-def _record(engine: Engine) -> Response:
+def _record(_engine: Engine) -> Response:
     raw = json_object(request, g.body)
     try:
         asked = PurchasesRequest.model_validate(
@@ -54,13 +55,8 @@ def _record(engine: Engine) -> Response:
         raise RequestRefused(400, complaint(error)) from error
     g.request_id, g.trip_id, g.store_id = asked.request_id, asked.idempotent_shopping_trip_id, asked.store_id
     try:
-        recorded = record_purchase(
-            engine,
-            asked.cart(),
-            raw.text,
-            now=current_app.config["CLOCK"](),
-            new_id=_new_id,
-            shelves=current_app.config["SHELVES"],
+        recorded = current_app.config["RECORDER"].record(
+            asked.cart(), raw.text, now=current_app.config["CLOCK"](), new_id=_new_id
         )
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
@@ -78,15 +74,14 @@ def _keep(refused: RequestRefused) -> None:
     kept: dict[str, Any] = {"status": refused.status, "reason": refused.message, "body": g.body.data}
     try:
         with zone.in_flight.place(), transaction(zone.engine) as connection:
-            keep_refused_cart(connection, **kept, now=current_app.config["CLOCK"]())
+            keep_refused_cart(connection, **kept, now=current_app.config["CLOCK"](), shopping_trip_id=g.get("trip_id"))
     except (AtCapacity, SQLAlchemyError, psycopg.Error) as error:
         log.warning("refused cart put aside", error=type(error).__name__)
         _put_aside(refused.status, refused.message)
 
 
 def _put_aside(status: int, reason: str) -> None:
-    from backroom.purchases.refused_spool import spool
-
     config = current_app.config["BACKROOM"]
-    folder = Path(config.refused_spool) if config.refused_spool else config.home / "refused-carts"
-    spool(folder, status=status, reason=reason, body=g.body.data, now=current_app.config["CLOCK"]())
+    spool(
+        config.refused_spool_folder, status=status, reason=reason, body=g.body.data, now=current_app.config["CLOCK"]()
+    )

@@ -1,4 +1,7 @@
-"""Verifies an identity key: one look-up, a decision, one statement that remembers the answer.
+"""Verifies an identity key: a decision, and the answer that is remembered.
+
+Whom nothing speaks against is admitted by one statement, together with others who come at the same moment. Anyone else
+(a copy of the call, an unknown key, a denied shopper) is looked up first.
 
 Idempotent by `authEvent.id`: the first answer (200 or 401) is stored and repeated byte for byte, also to copies that
 arrive at once. A scan key code serves one `authEvent.id`.
@@ -7,17 +10,27 @@ arrive at once. A scan key code serves one `authEvent.id`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Engine
 
 from backroom.amazon import exact_json
 from backroom.db.serving import Statement, transaction
-from backroom.entry.decision import Decision, GateRules, KnownShopper, Reason, decide
+from backroom.db.together import Together
+from backroom.entry.decision import (
+    NOTHING_DENIES,
+    Decision,
+    GateRules,
+    KnownShopper,
+    Reason,
+    decide,
+    wrong_with_code,
+)
 from backroom.entry.scan_code import ScanCode, parse_scan_code
 from backroom.reviews.cases import open_case
 from backroom.shoppers.registry import key_hash
@@ -45,6 +58,100 @@ class GateAnswer:
     status: int
     body: bytes
     reason: str
+
+
+class Gate:
+    """Answers the gate events of a process that serves them."""
+
+    def __init__(self, engine: Engine, rules: GateRules, *, most: int = 16, seconds: float = 1.5) -> None:
+        """`most` are admitted by one statement; an event waits `seconds` for its turn."""
+        self._engine = engine
+        self._rules = rules
+        self._together = Together(self._admit, most=most, seconds=seconds)
+
+    def verify(self, event: GateEvent, raw_body: Mapping[str, Any], *, now: datetime) -> GateAnswer:
+        """As `verify_identity_key`. Raises UnknownStore, TookTooLong and the driver's errors."""
+        code = parse_scan_code(event.key)
+        if code is None or wrong_with_code(code, event.at, self._rules) is None:
+            answer = self._together.run(_Arrival(event, code, raw_body, now))
+            if answer is not None:
+                return GateAnswer(200, answer.encode(), Reason.ADMITTED.value)
+        return verify_identity_key(self._engine, event, raw_body, rules=self._rules, now=now)
+
+    def _admit(self, arrivals: Sequence[_Arrival]) -> list[str | None]:
+        """The body of each one's 200, or None: not admitted at once. Of copies, the first goes."""
+        firsts = {arrival.event.auth_event_id: arrival for arrival in reversed(arrivals)}
+        rows = [arrival.row() for arrival in firsts.values()]
+        try:
+            row = _ADMIT.one(self._engine, {"events": orjson.dumps(rows).decode()})
+            admitted: dict[str, str] = orjson.loads(row.admitted or "{}")
+        except UniqueViolation:  # a copy came in elsewhere at this moment
+            admitted = {}
+        return [
+            admitted.get(arrival.event.auth_event_id) if firsts[arrival.event.auth_event_id] is arrival else None
+            for arrival in arrivals
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A gate event on its way in."""
+
+    event: GateEvent
+    code: ScanCode | None
+    raw_body: Mapping[str, Any]
+    now: datetime
+
+    def row(self) -> dict[str, Any]:
+        event, code = self.event, self.code
+        return {
+            "auth_event_id": event.auth_event_id,
+            "request_id": event.request_id,
+            "store_id": event.store_id,
+            "key_hash": key_hash(event.key),
+            "look_up_hash": key_hash(event.key if code is None else code.token.encode()),
+            "kind": "OPAQUE" if code is None else "TOKEN",
+            "code_hash": None if code is None else code.code_hash,
+            "at": event.at,
+            "raw_body": orjson.Fragment(_without_key(self.raw_body)),
+            "received_at": self.now,
+        }
+
+
+_ADMIT = Statement(f"""
+    with event as materialized (
+        select * from json_to_recordset(%(events)s::json) as event (
+            auth_event_id text, request_id text, store_id text, key_hash text, look_up_hash text, kind text,
+            code_hash text, at timestamptz, raw_body json, received_at timestamptz)
+    ), admitted as materialized (
+        select event.*, shopper.shopper_id, shopper.type,
+               '{{"visitorDetails":{{"id":' || to_json(shopper.shopper_id) || ',"type":"' || shopper.type || '"}}}}'
+                   as answer
+        from event
+        join store on store.store_id = event.store_id and store.active
+        join recognition_key as known on known.key_hash = event.look_up_hash and known.kind = event.kind
+         and (known.store_id is null or known.store_id = event.store_id)
+        join shopper on shopper.shopper_id = known.shopper_id
+        where {NOTHING_DENIES}
+          and not exists (select from gate_decision as prior where prior.auth_event_id = event.auth_event_id)
+    ), claimed as (
+        insert into scan_code_use (code_hash, auth_event_id, used_at)
+        select code_hash, auth_event_id, received_at from admitted where code_hash is not null
+        on conflict (code_hash) do nothing returning auth_event_id
+    ), remembered as (
+        insert into gate_decision (auth_event_id, request_id, store_id, key_hash, auth_event_at, status, reason,
+                                   shopper_id, shopper_type, response_body, raw_body, received_at)
+        select auth_event_id, request_id, store_id, key_hash, at, 200, '{Reason.ADMITTED}', shopper_id, type,
+               convert_to(answer, 'UTF8'), raw_body::jsonb, received_at
+        from admitted where code_hash is null or auth_event_id in (select auth_event_id from claimed)
+        returning auth_event_id, convert_from(response_body, 'UTF8') as answer
+    )
+    select json_object_agg(auth_event_id, answer)::text as admitted from remembered
+""")  # noqa: S608 - constants of the code
+
+
+def _without_key(raw_body: Mapping[str, Any]) -> str:
+    return exact_json.dumps({name: value for name, value in raw_body.items() if name != "identityKey"})
 
 
 def verify_identity_key(
@@ -168,7 +275,7 @@ def _remember(
         "shopper_id": decision.shopper.shopper_id if decision.shopper else None,
         "shopper_type": decision.shopper.type if decision.shopper else None,
         "response_body": answer.body,
-        "raw_body": exact_json.dumps({name: value for name, value in raw_body.items() if name != "identityKey"}),
+        "raw_body": _without_key(raw_body),
         "received_at": now,
     }
     if code is None or not decision.admitted:  # a code is used up only when it opens a gate

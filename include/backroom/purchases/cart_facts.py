@@ -1,4 +1,4 @@
-"""All that is known when a cart comes in, in one look-up: its store, an earlier answer, who came in, prices, promotions.
+"""All that is known when a cart comes in, in one look-up: store, earlier answer, who came in, prices, promotions.
 
 Costs one round trip, whatever the size of the cart; the work grows with its distinct products and their promotions.
 """
@@ -59,9 +59,6 @@ _FACTS = Statement("""
     )
     select store.currency, store.time_zone, store.prices_include_tax, store.pricing_provider, store.point_of_sale_url,
            prior.body_hash, prior.response_body,
-           (select shopper_identity from shopper_authorization as asked
-            where asked.shopping_trip_id = %(trip_id)s
-            order by asked.authorized desc, asked.received_at desc limit 1) as card_identity,
            (select json_agg(json_build_array(auth_event_id, status = 200, shopper_id, shopper_type))
             from gate_decision where auth_event_id = any(%(auth_event_ids)s::text[]))::text as gate,
            (select json_agg(json_build_array(item_type, item_id, item_sku, unit, amount::text, product_tax_code,
@@ -103,10 +100,7 @@ class OfferedPromotion:
 
 @dataclass(frozen=True, slots=True)
 class CartFacts:
-    """What the database says. `currency` None: no such store; `body_hash` None: the trip is new.
-
-    `card_identity` is Amazon's token for the card that it asked about for this trip.
-    """
+    """What the database says. `currency` None: no such store; `body_hash` None: the trip is new."""
 
     currency: str | None
     time_zone: str
@@ -115,7 +109,6 @@ class CartFacts:
     point_of_sale_url: str | None
     body_hash: str | None
     response_body: bytes
-    card_identity: str | None
     gate: Mapping[str, GateRecord]
     products: Mapping[tuple[str, str], Product]
     offers: Sequence[OfferedPromotion]
@@ -156,7 +149,6 @@ def look_up(database: Engine | Connection, cart: Cart) -> CartFacts:
         point_of_sale_url=row.point_of_sale_url,
         body_hash=row.body_hash,
         response_body=row.response_body,
-        card_identity=row.card_identity,
         gate={event_id: GateRecord(*record) for event_id, *record in _list(row.gate)},
         products=_products(_list(row.products)),
         offers=[_offer(*values) for values in _list(row.promotions)],

@@ -123,9 +123,11 @@ class Shelves:
             return shelf
         return self._fill(engine, cart.store_id, missing)
 
-    def drop(self, store_id: str) -> None:
-        """Forgets a shelf that is out of date."""
-        self._shelves.pop(store_id, None)
+    def drop(self, store_id: str, version: int | None) -> None:
+        """Forgets that version, which may be out of date."""
+        shelf = self._shelves.get(store_id)
+        if shelf is not None and shelf.version == version:
+            self._shelves.pop(store_id, None)
 
     def _fill(self, engine: Engine, store_id: str, missing: Sequence[tuple[str, str]]) -> Shelf | None:
         row = _SHELF.one(engine, {"store_id": store_id, "items": orjson.dumps(list(_spelled(missing))).decode()})

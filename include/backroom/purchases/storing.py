@@ -1,0 +1,216 @@
+"""Stores finished carts: purchase, lines, charge and stock movements of each, all in one statement, whole or not at all.
+
+Takes any number of carts at a time. Its cost grows with carts and lines; what one statement and one commit cost is shared
+by all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine
+
+from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
+from backroom.clock import business_date
+from backroom.db.serving import Statement
+from backroom.inventory.movements import in_sold_by_unit, sale_rows
+from backroom.purchases.amounts import line_amounts, totals
+from backroom.purchases.cart import Cart, Owner
+from backroom.purchases.pricing import PricedCart, PricedLine, Problem, Product
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A cart with all that was found out about it.
+
+    `shelf_version` is given where the price came from a shelf in memory: then the cart is stored only if that version
+    still stands, nobody on the trip was refused at our gate, and the basket has no promotion of its own.
+    """
+
+    cart: Cart
+    owner: Owner
+    products: Mapping[tuple[str, str], Product]
+    priced: PricedCart | list[Problem]
+    priced_by: str
+    currency: str
+    time_zone: str
+    state: str
+    purchase_id: str
+    raw_body: str
+    received_at: datetime
+    shelf_version: int | None = None
+
+    @property
+    def answer(self) -> str:
+        """The body of the 201, repeated byte for byte: an empty cart has no purchase id."""
+        return f'{{"purchaseId":"{self.purchase_id if self.cart.items else ""}"}}'
+
+    @property
+    def to_pay(self) -> Decimal | None:
+        """What the charge is opened with, in `currency`; None where none is opened (yet)."""
+        if self.state in ("NOT_CHARGEABLE", "BAD_CART"):
+            return None
+        return (
+            self.priced.total.amount if self.state == "PRICED" and isinstance(self.priced, PricedCart) else Decimal(0)
+        )
+
+
+def state_of(cart: Cart, owner: Owner, priced: PricedCart | list[Problem]) -> str:
+    """What becomes of the cart. Source: inbound.md, 5."""
+    if not cart.payable:
+        return "NOT_CHARGEABLE"
+    if not cart.items:
+        return "EMPTY"
+    if not owner.pays_by_card:
+        return "SETTLED_OTHERWISE"
+    return "BAD_CART" if isinstance(priced, list) else "PRICED"
+
+
+def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[str]:
+    """The ids of the trips that were stored; others had been already, or their shelf does not stand any more.
+
+    No trip may be there twice. Waits for another process that is about to store one of them.
+    """
+    rows = {
+        "carts": _json([_cart_row(purchase) for purchase in purchases]),
+        "lines": _json([row for purchase in purchases for row in _line_rows(purchase)]),
+        "sold": _json([row for purchase in purchases for row in _sold_rows(purchase)]),
+    }
+    return set(_STORE.one(database, rows).stored or ())
+
+
+# What a cart from a shelf relies on. A card's token is the one that Amazon asked about at the gate, where it did.
+_STORE = Statement(f"""
+    with cart as materialized (
+        select * from json_to_recordset(%(carts)s::json) as cart (
+            purchase_id text, shopping_trip_id text, request_id text, store_id text, business_date date,
+            entry_method text, shopper_id text, shopper_type text, shopper_identity text, trip_started_at timestamptz,
+            trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
+            tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text, raw_body json,
+            answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids json,
+            {OPENING_COLUMNS})
+    ), purchased as (
+        insert into purchase (
+            purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method, shopper_id, shopper_type,
+            shopper_identity, trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total,
+            tax_included_total, total, priced_by, body_hash, raw_body, response_body, received_at)
+        select purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method, shopper_id,
+            shopper_type,
+            case when by_card then coalesce((
+                select asked.shopper_identity from shopper_authorization as asked
+                where asked.shopping_trip_id = cart.shopping_trip_id and asked.shopper_identity <> '[card number removed]'
+                order by asked.authorized desc, asked.received_at, asked.gate_authentication_event_id limit 1
+            ), shopper_identity) else shopper_identity end,
+            trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total, tax_included_total,
+            total, priced_by, body_hash, raw_body::jsonb, convert_to(answer, 'UTF8'), received_at
+        from cart
+        where shelf_version is null
+           or exists (select from price_book_version as book
+                      where book.store_id = cart.store_id and book.version = cart.shelf_version)
+          and not exists (select from gate_decision as gate
+                          where gate.auth_event_id in (select json_array_elements_text(cart.app_event_ids))
+                            and gate.status <> 200)
+          and not exists (select from promotion as own
+                          where own.store_id = cart.store_id and own.shopping_trip_id = cart.shopping_trip_id)
+        on conflict (shopping_trip_id) do nothing
+        returning shopping_trip_id
+    ), lined as (
+        insert into purchase_line (
+            shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
+            price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
+            tax_amount, tax_included, total)
+        select line.* from json_to_recordset(%(lines)s::json) as line (
+            shopping_trip_id text, line_number int, line_item_id text, item_id text, item_type text, item_sku text,
+            quantity numeric, unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
+            promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
+            tax_amount numeric, tax_included boolean, total numeric)
+        join purchased using (shopping_trip_id)
+    ), moved as (
+        insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
+        select cart.store_id, sold.item_sku, cart.shopping_trip_id, 'SALE', sold.quantity, sold.unit,
+               cart.trip_ended_at, cart.received_at
+        from json_to_recordset(%(sold)s::json) as sold (
+            shopping_trip_id text, item_sku text, quantity numeric, unit text)
+        join purchased using (shopping_trip_id) join cart using (shopping_trip_id)
+        on conflict do nothing
+    ), to_charge as (
+        select cart.* from cart join purchased using (shopping_trip_id) where charge_total is not null
+    ), {OPEN_CHARGE.format(source="to_charge")}
+    select array_agg(shopping_trip_id) as stored from purchased
+""")  # noqa: S608 - constants of the code
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    """Decimals as text, which PostgreSQL reads exactly."""
+    return orjson.dumps(rows, default=str).decode()
+
+
+def _cart_row(purchase: Purchase) -> dict[str, Any]:
+    cart, owner, to_pay = purchase.cart, purchase.owner, purchase.to_pay
+    row: dict[str, Any] = {
+        "purchase_id": purchase.purchase_id,
+        "shopping_trip_id": cart.shopping_trip_id,
+        "request_id": cart.request_id,
+        "store_id": cart.store_id,
+        "business_date": business_date(cart.ended_at, purchase.time_zone),
+        "entry_method": owner.entry_method,
+        "shopper_id": owner.shopper_id,
+        "shopper_type": owner.shopper_type,
+        "shopper_identity": cart.shopper_identity,
+        "by_card": owner.entry_method == "CREDIT_CARD",
+        "trip_started_at": cart.started_at,
+        "trip_ended_at": cart.ended_at,
+        "state": purchase.state,
+        "currency": purchase.currency,
+        **totals(purchase.priced),
+        "priced_by": purchase.priced_by,
+        "body_hash": cart.meaning(),
+        "raw_body": orjson.Fragment(purchase.raw_body),  # as it came: jsonb keeps every digit, a float would not
+        "answer": purchase.answer,
+        "received_at": purchase.received_at,
+        "shelf_version": purchase.shelf_version,
+        "app_event_ids": [event.auth_event_id for event in cart.auth_events if event.by_app],
+    }
+    if to_pay is not None:
+        row |= opening(total=to_pay, trip_started_at=cart.started_at, now=cart.ended_at, reason=purchase.state)
+    return row
+
+
+def _line_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
+    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved."""
+    trip_id = purchase.cart.shopping_trip_id
+    if isinstance(purchase.priced, list):
+        lines: dict[int, PricedLine] = {}
+    else:
+        lines = {line.item.line_number: line for line in purchase.priced.lines}
+    for item in purchase.cart.items:
+        line = lines.get(item.line_number)
+        product = line.product if line else purchase.products.get((item.item_type, item.item_id))
+        yield {
+            "shopping_trip_id": trip_id,
+            "line_number": item.line_number,
+            "line_item_id": item.line_item_id,
+            "item_id": item.item_id,
+            "item_type": item.item_type,
+            "item_sku": product.item_sku if product else None,
+            "quantity": item.quantity,
+            "unit": item.unit,
+            **line_amounts(line),
+        }
+
+
+def _sold_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
+    """What left the store and is known to us, whoever pays for it, in the unit that it is sold by."""
+    goods = []
+    for item in purchase.cart.items:
+        product = purchase.products.get((item.item_type, item.item_id))
+        quantity = None if product is None else in_sold_by_unit(item.quantity, item.unit, product.sold_by)
+        if product is not None and quantity is not None:
+            goods.append((product.item_sku, quantity, product.sold_by))
+    for item_sku, sold, unit in sale_rows(goods):
+        yield {"shopping_trip_id": purchase.cart.shopping_trip_id, "item_sku": item_sku, "quantity": sold, "unit": unit}
