@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Engine, text
 
 LINE_FIGURES = ("list_price", "list_amount", "promotion_amount", "tax_amount", "total")
-TRIP_FIGURES = ("list_total", "promotion_total", "tax_total", "total")
+TRIP_FIGURES = ("list_total", "promotion_total", "tax_total", "tax_included_total", "total")
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Verdict:
     captured: Decimal = Decimal(0)  # by the sandbox's books
     differences: list[str] = field(default_factory=list)
 
-    def same(self, what: str, ours: Decimal | None, theirs: Decimal | None) -> None:
+    def same(self, what: str, ours: object, theirs: object) -> None:
         """Counts one comparison, and keeps it where it fails."""
         self.figures += 1
         if ours != theirs:
@@ -65,16 +65,26 @@ def _compare_trip(verdict: Verdict, ours: dict, our_lines: dict[int, dict], thei
         verdict.lines += 1
         for figure in LINE_FIGURES:
             verdict.same(f"{trip_id} line {line['line_number']} {figure}", mine.get(figure), Decimal(line[figure]))
+        verdict.same(
+            f"{trip_id} line {line['line_number']} promotions",
+            _taken(mine.get("promotions", [])),
+            _taken(line["promotions"]),
+        )
     if len(our_lines) != len(theirs["lines"]):
         verdict.differences.append(f"{trip_id}: {len(our_lines)} lines, the sandbox has {len(theirs['lines'])}")
 
 
+def _taken(promotions: list[dict]) -> list[tuple[str, Decimal]]:
+    """Which promotion took what off a line, in the order applied."""
+    return [(promotion["promotion_id"], Decimal(promotion["amount"])) for promotion in promotions]
+
+
 OUR_TRIPS = """
-    select p.shopping_trip_id, p.state, p.list_total, p.promotion_total, p.tax_total, p.total,
+    select p.shopping_trip_id, p.state, p.list_total, p.promotion_total, p.tax_total, p.tax_included_total, p.total,
            coalesce(c.captured, 0) as captured
     from purchase p left join charge c using (shopping_trip_id)
 """
 OUR_LINES = """
-    select shopping_trip_id, line_number, list_price, list_amount, promotion_amount, tax_amount, total
+    select shopping_trip_id, line_number, list_price, list_amount, promotion_amount, promotions, tax_amount, total
     from purchase_line
 """

@@ -63,14 +63,14 @@ def describe_world(folder: Path) -> list[str]:
 
 
 def load_retailer_side(engine: Engine, world: Path) -> None:
-    """Stores, shoppers, loyalty, prices, promotions and taxes into the back office, all or nothing."""
+    """Stores, shoppers, prices, promotions, who has been given them, and taxes into the back office, all or nothing."""
     with engine.begin() as connection:
         load_stores(connection, world / "stores.json")
         load_shoppers(connection, world / "shoppers.json")
-        if (world / "loyalty.json").exists():  # not in a world that an earlier version made
-            load_loyalty(connection, world / "loyalty.json")
         load_prices(connection, world / "prices.csv")
         load_promotions(connection, world / "promotions.csv")
+        if (world / "loyalty.json").exists():  # not in a world that an earlier version made
+            load_loyalty(connection, world / "loyalty.json")
         load_taxes(connection, world / "taxes.csv")
 
 

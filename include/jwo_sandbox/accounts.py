@@ -8,8 +8,8 @@ from collections import Counter
 from typing import Any
 
 from jwo_sandbox import instants
-from jwo_sandbox.arithmetic import to_decimal
 from jwo_sandbox.conduct import LEFT
+from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.payments import IN_STORE
 from jwo_sandbox.sandbox import DENIED, Sandbox
 
@@ -23,6 +23,7 @@ def books_of(sandbox: Sandbox, store_id: str | None, business_date: str | None) 
         " order by ended_at, shopping_trip_id",
         (IN_STORE, LEFT, store_id or ANY, business_date or ANY),
     )
+    promotions = _grouped(sandbox.books.all("select * from line_promotion order by line_number, place"))
     lines = _grouped(sandbox.books.all("select * from line order by shopping_trip_id, line_number"))
     calls = _grouped(sandbox.books.all("select * from call order by id"))
     refunds = _grouped(sandbox.books.all("select * from refund order by refund_request_id"))
@@ -30,7 +31,7 @@ def books_of(sandbox: Sandbox, store_id: str | None, business_date: str | None) 
     scans = _grouped(sandbox.books.all("select * from loyalty_scan order by at, scan_event_id"))
     return [
         {
-            **_trip(trip, *(found.get(trip["shopping_trip_id"], []) for found in (lines, calls, refunds))),
+            **_trip(trip, *(found.get(trip["shopping_trip_id"], []) for found in (lines, promotions, calls, refunds))),
             **_entry(trip, *(found.get(trip["shopping_trip_id"], []) for found in (cards, scans))),
         }
         for trip in trips
@@ -106,7 +107,11 @@ def progress_of(sandbox: Sandbox, *, running: bool) -> dict[str, Any]:
 
 
 def _trip(
-    trip: sqlite3.Row, lines: list[sqlite3.Row], calls: list[sqlite3.Row], refunds: list[sqlite3.Row]
+    trip: sqlite3.Row,
+    lines: list[sqlite3.Row],
+    promotions: list[sqlite3.Row],
+    calls: list[sqlite3.Row],
+    refunds: list[sqlite3.Row],
 ) -> dict[str, Any]:
     currency = trip["currency"]
 
@@ -136,6 +141,11 @@ def _trip(
                 "unit": line["unit"],
                 "list_price": line["list_price"],
                 **{name: amount(line[name]) for name in ("list_amount", "promotion_amount", "tax_amount", "total")},
+                "promotions": [
+                    {"promotion_id": one["promotion_id"], "amount": amount(one["amount"])}
+                    for one in promotions
+                    if one["line_number"] == line["line_number"]
+                ],
             }
             for line in lines
         ],
@@ -144,6 +154,7 @@ def _trip(
             name: amount(trip[name]) if trip["priceable"] else None
             for name in ("list_total", "promotion_total", "tax_total", "total")
         },
+        "tax_included_total": amount(_tax_included(trip)) if trip["priceable"] else None,
         **{name: amount(trip[name]) for name in ("held", "authorized", "initiated", "captured", "refunded")},
         "capture_count": trip["capture_count"],
         "cancelled": bool(trip["cancelled"]),
@@ -170,6 +181,13 @@ def _trip(
             {"refund_request_id": one["refund_request_id"], "amount": amount(one["amount"])} for one in refunds
         ],
     }
+
+
+def _tax_included(trip: sqlite3.Row) -> int | None:
+    """What of the taxes the list prices hold already."""
+    if trip["total"] is None:
+        return None
+    return int(trip["list_total"] - trip["promotion_total"] + trip["tax_total"] - trip["total"])
 
 
 def _entry(trip: sqlite3.Row, cards: list[sqlite3.Row], scans: list[sqlite3.Row]) -> dict[str, Any]:

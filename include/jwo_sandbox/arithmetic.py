@@ -1,32 +1,39 @@
-"""What a cart costs, reckoned plainly with whole numbers and fractions.
+"""What a cart costs, reckoned plainly with whole numbers and fractions, as `docs/pricing.md` says.
 
-The retailer prices the same carts by its own code; the two must agree to the cent. Per line, as of the trip's end:
-list amount = price x quantity; the largest single percentage takes its part off; tax comes on top of what is left.
-Each of the three is rounded half up to the currency's places, and totals are sums of lines.
+The retailer prices the same carts by its own code, written apart from this; the two must agree to the cent, line by
+line. Here everything is done the slow way, step by step as on the page: its numbers are the sections' below and in
+`promotion_arithmetic.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from jwo_sandbox.retailer_files import EVERY_BASKET, RetailerFiles
+from jwo_sandbox import promotion_arithmetic
+from jwo_sandbox.minor_amounts import half_up, places
+from jwo_sandbox.promotion_arithmetic import Priced, tax_of
+from jwo_sandbox.retailer_files import Promotion, RetailerFiles
 
-PLACES = {"JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3}
-"""Decimal places of currencies that do not have two."""
 GRAMS = {
     "g": Fraction(1),
     "kg": Fraction(1000),
     "lb": Fraction(45359237, 100000),
     "oz": Fraction(45359237, 1600000),
 }
+TOO_MUCH = 10_000_000_000
+"""A cart whose list amounts (with their taxes, where those are on top) reach this has no price."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One priced line; amounts in minor units of the currency (cents). Unpriced: no list price, amounts zero."""
+    """One priced line; amounts in minor units of the currency (cents). Unpriced: no list price, amounts zero.
+
+    `promotions` are (promotion id, what it took off) in the order applied, without those that took nothing.
+    """
 
     line_number: int
     item_id: str
@@ -37,79 +44,115 @@ class Line:
     list_amount: int = 0
     promotion_amount: int = 0
     tax_amount: int = 0
+    tax_included: bool = False
+    promotions: tuple[tuple[str, int], ...] = ()
 
     @property
     def total(self) -> int:
         """What the shopper pays for the line."""
-        return self.list_amount - self.promotion_amount + self.tax_amount
+        return self.list_amount - self.promotion_amount + (0 if self.tax_included else self.tax_amount)
 
 
 def price_cart(
-    files: RetailerFiles, store_id: str, trip_id: str, ended_at: int, cart: list[dict[str, Any]]
+    files: RetailerFiles,
+    store_id: str,
+    trip_id: str,
+    ended_at: int,
+    cart: list[dict[str, Any]],
+    *,
+    loyalty_ids: Iterable[str] = (),
+    shopper_id: str | None = None,
 ) -> list[Line]:
-    """The cart's lines, priced as of `ended_at`, the trip's end."""
-    return [
-        _line(files, store_id, trip_id, ended_at, number=number, item=item) for number, item in enumerate(cart, start=1)
+    """The cart's lines, priced as of `ended_at`, the trip's end.
+
+    `loyalty_ids` are the accounts scanned during the trip, `shopper_id` is whose trip it is, where the retailer knows.
+    Where some lines have no price, the others are priced as if they were alone.
+    """
+    store = files.stores[store_id]
+    minor = 10 ** places(store.currency)
+    unpriced = [_line_as_it_came(files, store_id, number, item) for number, item in enumerate(cart, start=1)]
+    priced: list[Priced] = []
+    list_prices: dict[int, Decimal] = {}
+    for place, item in enumerate(cart):
+        if found := _on_the_shelf(files, store_id, ended_at, place, item, minor=minor):
+            list_prices[place], one = found
+            priced.append(one)
+    most = sum(one.list_amount + (0 if store.prices_include_tax else tax_of(one, included=False)) for one in priced)
+    if most >= TOO_MUCH * minor:
+        return unpriced
+    valid = [
+        promotion
+        for promotion in files.promotions.get(store_id, [])
+        if promotion.in_force(ended_at)
+        and promotion.shopping_trip_id in ("", trip_id)
+        and (not promotion.loyalty or _given(files, promotion, loyalty_ids, shopper_id))
     ]
+    promotion_arithmetic.apply(priced, valid, minor=minor, tax_included=store.prices_include_tax)
+    lines = list(unpriced)
+    for one in priced:
+        line = unpriced[one.place]
+        lines[one.place] = Line(
+            line.line_number,
+            line.item_id,
+            line.item_sku,
+            line.quantity,
+            line.unit,
+            list_prices[one.place],
+            one.list_amount,
+            one.list_amount - one.left,
+            tax_of(one, included=store.prices_include_tax),
+            store.prices_include_tax,
+            tuple(one.taken),
+        )
+    return lines
 
 
-def places(currency: str) -> int:
-    """Decimal places of a currency."""
-    return PLACES.get(currency, 2)
+def _line_as_it_came(files: RetailerFiles, store_id: str, number: int, item: dict[str, Any]) -> Line:
+    sku = _sku(files, store_id, item)
+    return Line(number, item["id"], sku or item["id"], item["quantity"], item["unit"], None)
 
 
-def to_minor(amount: Decimal, currency: str) -> int:
-    """Minor units of an amount. Raises ValueError when it has more places than the currency."""
-    scaled = Fraction(amount) * 10 ** places(currency)
-    if scaled.denominator != 1:
-        raise ValueError(f"{amount} has more decimal places than {currency}")
-    return int(scaled)
+def _sku(files: RetailerFiles, store_id: str, item: dict[str, Any]) -> str:
+    return str(item["id"]) if item["type"] == "SKU" else files.barcodes.get((store_id, item["id"]), "")
 
 
-def to_decimal(minor: int, currency: str) -> Decimal:
-    """The amount with the currency's own number of places."""
-    return Decimal(minor).scaleb(-places(currency))
-
-
-def half_up(value: Fraction) -> int:
-    """The nearest whole number; a half goes up."""
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
-
-
-def _line(files: RetailerFiles, store_id: str, trip_id: str, moment: int, *, number: int, item: dict[str, Any]) -> Line:
-    sku = item["id"] if item["type"] == "SKU" else files.barcodes.get((store_id, item["id"]), "")
-    product = files.products.get((store_id, sku))
-    prices = [price for price in files.prices.get((store_id, sku), []) if price.in_force(moment)]
-    quantity = _in_unit(item["quantity"], item["unit"], product.unit) if product else None
-    if product is None or not prices or quantity is None:
-        return Line(number, item["id"], sku or item["id"], item["quantity"], item["unit"], None)
-    minor = 10 ** places(files.stores[store_id].currency)
-    list_amount = half_up(Fraction(prices[-1].value) * quantity * minor)
-    promotion_amount = half_up(list_amount * _percentage(files, store_id, sku, trip_id, moment))
+def _on_the_shelf(
+    files: RetailerFiles, store_id: str, moment: int, place: int, item: dict[str, Any], *, minor: int
+) -> tuple[Decimal, Priced] | None:
+    """The line with its list amount (1), or None where it has no product, no price or a unit that does not fit."""
+    product = files.products.get((store_id, _sku(files, store_id, item)))
+    if product is None:
+        return None
+    prices = [price for price in files.prices.get((store_id, product.item_sku), []) if price.in_force(moment)]
+    quantity = _in_unit(item["quantity"], item["unit"], product.unit)
+    if not prices or quantity is None:
+        return None
     rates = [tax for tax in files.taxes.get((store_id, product.tax_code), []) if tax.in_force(moment)]
-    rate = Fraction(rates[-1].value) if rates else Fraction(0)
-    tax_amount = half_up((list_amount - promotion_amount) * rate)
-    return Line(
-        number,
-        item["id"],
-        sku,
-        item["quantity"],
-        item["unit"],
-        prices[-1].value,
-        list_amount,
-        promotion_amount,
-        tax_amount,
+    list_price = prices[-1].value
+    amount = half_up(Fraction(list_price) * quantity * minor)
+    return list_price, Priced(
+        place=place,
+        item_sku=product.item_sku,
+        quantity_as_it_came=Fraction(item["quantity"]),
+        unit=item["unit"],
+        sold_by=product.unit,
+        quantity=quantity,
+        list_price=Fraction(list_price),
+        rate=Fraction(rates[-1].value) if rates else Fraction(0),
+        list_amount=amount,
+        left=amount,
     )
 
 
-def _percentage(files: RetailerFiles, store_id: str, sku: str, trip_id: str, moment: int) -> Fraction:
-    """The largest percentage in force; which promotion gave it does not matter to the amount."""
-    found = (
-        *files.line_promotions.get((store_id, sku), []),
-        *files.basket_promotions.get((store_id, trip_id), []),
-        *files.basket_promotions.get((store_id, EVERY_BASKET), []),
+def _given(files: RetailerFiles, promotion: Promotion, loyalty_ids: Iterable[str], shopper_id: str | None) -> bool:
+    """Whether an active account that was scanned, or that is the shopper's own, has been given the promotion."""
+    scanned = set(loyalty_ids)
+    return any(
+        account.active
+        and promotion.promotion_id in account.promotion_ids
+        and (account.loyalty_id in scanned or (shopper_id is not None and account.shopper_id == shopper_id))
+        for account in files.accounts
     )
-    return max((Fraction(promotion.value) for promotion in found if promotion.in_force(moment)), default=Fraction(0))
 
 
 def _in_unit(quantity: str, unit: str, sold_by: str) -> Fraction | None:

@@ -36,6 +36,10 @@ create table if not exists line (
   promotion_amount integer not null, tax_amount integer not null, total integer not null,
   primary key (shopping_trip_id, line_number)
 );
+create table if not exists line_promotion (
+  shopping_trip_id text not null, line_number integer not null, place integer not null, promotion_id text not null,
+  amount integer not null, primary key (shopping_trip_id, line_number, place)
+);
 create table if not exists shopper_authorization (
   gate_event_id text primary key, shopping_trip_id text not null, at integer not null, asked integer not null,
   recommended integer not null, statuses text not null, answer text not null, decided_by text not null,

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from jwo_sandbox import exact_json, instants
-from jwo_sandbox.arithmetic import to_decimal, to_minor
 from jwo_sandbox.connector_calls import ConnectorCalls
+from jwo_sandbox.minor_amounts import to_decimal, to_minor
 
 PATH = "/v1/fraudandabuse/shopperauthorization"
 ASKED = frozenset({"AMAZON_RECOMMENDATION", "RETAILER_MANAGED"})

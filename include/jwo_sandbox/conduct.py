@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from jwo_sandbox.arithmetic import to_decimal
 from jwo_sandbox.books import Books
+from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.payment_requests import PaymentRequest
 
 CHARGE_OPERATIONS = frozenset({"adjust", "cancel", "capture"})

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jwo_sandbox import exact_json, faults, instants
-from jwo_sandbox.arithmetic import to_decimal
 from jwo_sandbox.aws_resources import ACCOUNT, DELIVERED_TWICE, EVENT_BUS, EVENT_SOURCE
 from jwo_sandbox.books import Books
 from jwo_sandbox.faults import FaultPlan
+from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.retailer_files import Store
 
 
@@ -37,7 +37,7 @@ class EventLog:
         self._add("PAYMENT", subtype, trip, detail, at)
 
     def cart(self, trip: sqlite3.Row, lines: list[sqlite3.Row], at: int) -> None:
-        """A cart event: the items with Amazon's view of their prices (of the line, but for the list price)."""
+        """A cart event: the items with Amazon's view of their prices, before tax (the list price is a unit's)."""
         currency = trip["currency"]
         items = [
             {
@@ -45,7 +45,7 @@ class EventLog:
                 "merchantSku": line["item_sku"],
                 "quantityValue": line["quantity"],
                 "quantityUnit": line["unit"],
-                "priceValue": str(to_decimal(line["list_amount"] - line["promotion_amount"], currency)),
+                "priceValue": str(to_decimal(line["total"] - line["tax_amount"], currency)),
                 "taxValue": str(to_decimal(line["tax_amount"], currency)),
                 "listPriceValue": line["list_price"] or "0",
                 "promotionInfos": [{"promotionValue": str(to_decimal(line["promotion_amount"], currency))}]

@@ -11,10 +11,10 @@ import httpx
 
 from jwo_sandbox import instants
 from jwo_sandbox.connector_calls import ConnectorCalls, request_id
+from jwo_sandbox.sandbox import LOYALTY
 
 SCAN = "/v1/identity/scan"
 DETAILS = "/v1/identity/scan/details"
-LOYALTY = "LOYALTY"
 
 
 async def scan_loyalty(calls: ConnectorCalls, trip: sqlite3.Row, card: dict[str, Any]) -> dict[str, str] | None:

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from jwo_sandbox import faults, instants
-from jwo_sandbox.arithmetic import to_decimal, to_minor
 from jwo_sandbox.books import Books
 from jwo_sandbox.conduct import CHARGE_OPERATIONS, LEFT, forbidden
 from jwo_sandbox.events import EventLog
 from jwo_sandbox.faults import FaultPlan
+from jwo_sandbox.minor_amounts import to_decimal, to_minor
 from jwo_sandbox.payment_requests import Amount, BadRequest, PaymentRequest, read
 from jwo_sandbox.retailer_files import Store
 from jwo_sandbox.sandbox_clock import SandboxClock

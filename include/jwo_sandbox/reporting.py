@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from jwo_sandbox import faults, instants
-from jwo_sandbox.arithmetic import to_decimal
 from jwo_sandbox.aws_resources import REPORTS_BUCKET, REPORTS_TOPIC
 from jwo_sandbox.books import Books
 from jwo_sandbox.faults import FaultPlan
+from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.outbox import Outbox
 from jwo_sandbox.retailer_files import Store
 
@@ -184,7 +184,7 @@ def _order_rows(order: sqlite3.Row, lines: list[sqlite3.Row]) -> list[list[str]]
             line["item_sku"],
             line["quantity"],
             line["unit"],
-            money(line["list_amount"] - line["promotion_amount"]),
+            money(line["total"] - line["tax_amount"]),  # before tax, whether it is on top or inside
             money(line["tax_amount"]),
             line["list_price"] or money(0),
             money(line["promotion_amount"]),

@@ -1,4 +1,4 @@
-"""The retailer's own files, as the sandbox reads them: stores, prices, promotions, taxes, catalog."""
+"""The retailer's own files, as the sandbox reads them: stores, prices, promotions, taxes, catalog, loyalty accounts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from jwo_sandbox import instants
 
 FOREVER = 2**62
-EVERY_BASKET = ""
+KINDS = ("LINE_PERCENTAGE", "LINE_AMOUNT", "BUY_X_GET_Y", "BASKET_PERCENTAGE", "BASKET_AMOUNT")
+"""Of promotions, in the order in which those that stack are applied where their `stacking_order` is the same."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Store:
     risk_strategy: str
     preauthorization_amount: Decimal
     feeds: tuple[str, ...]
+    prices_include_tax: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,44 @@ class Dated:
     value: Decimal
     valid_from: int
     valid_to: int
-    name: str = ""
 
     def in_force(self, moment: int) -> bool:
         """Whether it holds at that moment."""
         return self.valid_from <= moment < self.valid_to
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A row of promotions.csv. `percentage` is a fraction; `amount` and `minimum_amount` are in the currency."""
+
+    promotion_id: str
+    kind: str
+    valid_from: int
+    valid_to: int
+    item_skus: frozenset[str] = frozenset()
+    shopping_trip_id: str = ""
+    percentage: Fraction = Fraction(0)
+    amount: Fraction = Fraction(0)
+    buy_quantity: int = 0
+    get_quantity: int = 0
+    minimum_amount: Fraction | None = None
+    stacks: bool = False
+    stacking_order: int = 0
+    loyalty: bool = False
+
+    def in_force(self, moment: int) -> bool:
+        """Whether it holds at that moment."""
+        return self.valid_from <= moment < self.valid_to
+
+
+@dataclass(frozen=True)
+class LoyaltyAccount:
+    """An entry of loyalty.json, without what is scanned."""
+
+    loyalty_id: str
+    shopper_id: str | None
+    active: bool
+    promotion_ids: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -61,9 +97,9 @@ class RetailerFiles:
     products: dict[tuple[str, str], Product] = field(default_factory=dict)
     barcodes: dict[tuple[str, str], str] = field(default_factory=dict)
     prices: dict[tuple[str, str], list[Dated]] = field(default_factory=dict)
-    line_promotions: dict[tuple[str, str], list[Dated]] = field(default_factory=dict)
-    basket_promotions: dict[tuple[str, str], list[Dated]] = field(default_factory=dict)
+    promotions: dict[str, list[Promotion]] = field(default_factory=dict)
     taxes: dict[tuple[str, str], list[Dated]] = field(default_factory=dict)
+    accounts: list[LoyaltyAccount] = field(default_factory=list)
 
 
 def read(folder: Path) -> RetailerFiles:
@@ -73,18 +109,14 @@ def read(folder: Path) -> RetailerFiles:
         key = (row["store_id"], row["item_sku"])
         files.prices.setdefault(key, []).append(_dated(row, "price"))
     for row in _rows(folder / "promotions.csv"):
-        if row["kind"] == "LINE_PERCENTAGE":
-            key, promotions = (row["store_id"], row["item_sku"]), files.line_promotions
-        elif row["kind"] == "BASKET_PERCENTAGE":
-            key, promotions = (row["store_id"], row["shopping_trip_id"] or EVERY_BASKET), files.basket_promotions
-        else:
-            raise ValueError(f"promotions.csv: unknown kind {row['kind']!r}")
-        promotions.setdefault(key, []).append(_dated(row, "percentage", row["promotion_id"]))
+        files.promotions.setdefault(row["store_id"], []).append(promotion_of(row))
     for row in _rows(folder / "taxes.csv"):
         key = (row["store_id"], row["product_tax_code"])
         files.taxes.setdefault(key, []).append(_dated(row, "rate"))
     for path in sorted((folder / "catalog").iterdir()):
         _add_products(files, path)
+    if (folder / "loyalty.json").exists():
+        files.accounts = [_account(row) for row in json.loads((folder / "loyalty.json").read_text())]
     return files
 
 
@@ -99,9 +131,32 @@ def read_stores(path: Path) -> dict[str, Store]:
             risk_strategy=row["risk_strategy"],
             preauthorization_amount=Decimal(row["preauthorization_amount"]),
             feeds=tuple(row["feeds"]),
+            prices_include_tax=bool(row.get("prices_include_tax")),
         )
         for row in json.loads(path.read_text())
     }
+
+
+def promotion_of(row: dict[str, Any]) -> Promotion:
+    """The promotion of a row of promotions.csv; the columns from `amount` on may be missing from the file."""
+    if row["kind"] not in KINDS:
+        raise ValueError(f"promotions.csv: unknown kind {row['kind']!r}")
+    return Promotion(
+        promotion_id=row["promotion_id"],
+        kind=row["kind"],
+        valid_from=instants.parse(row["valid_from"]),
+        valid_to=_end(row),
+        item_skus=frozenset(sku.strip() for sku in row["item_sku"].split(";") if sku.strip()),
+        shopping_trip_id=row["shopping_trip_id"],
+        percentage=Fraction(row["percentage"] or 0),
+        amount=Fraction(row.get("amount") or 0),
+        buy_quantity=int(row.get("buy_quantity") or 0),
+        get_quantity=int(row.get("get_quantity") or 0),
+        minimum_amount=Fraction(row["minimum_amount"]) if row.get("minimum_amount") else None,
+        stacks=row.get("stacks") == "true",
+        stacking_order=int(row.get("stacking_order") or 0),
+        loyalty=row.get("loyalty") == "true",
+    )
 
 
 def _add_products(files: RetailerFiles, path: Path) -> None:
@@ -128,6 +183,14 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     yield from parquet.read_table(path).to_pylist()
 
 
-def _dated(row: dict[str, Any], column: str, name: str = "") -> Dated:
-    valid_to = instants.parse(row["valid_to"]) if row["valid_to"] else FOREVER
-    return Dated(Decimal(row[column]), instants.parse(row["valid_from"]), valid_to, name)
+def _dated(row: dict[str, Any], column: str) -> Dated:
+    return Dated(Decimal(row[column]), instants.parse(row["valid_from"]), _end(row))
+
+
+def _end(row: dict[str, Any]) -> int:
+    return instants.parse(row["valid_to"]) if row["valid_to"] else FOREVER
+
+
+def _account(row: dict[str, Any]) -> LoyaltyAccount:
+    promotions = frozenset(row.get("promotion_ids", ()))
+    return LoyaltyAccount(row["loyalty_id"], row.get("shopper_id"), row.get("active", True), promotions)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from jwo_sandbox import exact_json, instants
-from jwo_sandbox.arithmetic import Line, price_cart, to_decimal, to_minor
+from jwo_sandbox.arithmetic import Line, price_cart
 from jwo_sandbox.books import Books
 from jwo_sandbox.catalog_api import CatalogApi
 from jwo_sandbox.conduct import LEFT
 from jwo_sandbox.configuration import Configuration
 from jwo_sandbox.events import EventLog
 from jwo_sandbox.faults import FaultPlan, make_plan
+from jwo_sandbox.minor_amounts import to_decimal, to_minor
 from jwo_sandbox.outbox import Outbox
 from jwo_sandbox.payments import IN_STORE, LIVE, Payments
 from jwo_sandbox.reporting import Reporting
@@ -24,6 +25,8 @@ from jwo_sandbox.retailer_files import RetailerFiles, read
 from jwo_sandbox.sandbox_clock import SandboxClock
 
 WAITING, DENIED = "WAITING", "DENIED"
+LOYALTY = "LOYALTY"
+"""Type of a scan result that names a loyalty account."""
 UNKNOWN_CART = "UNKNOWN-CART"
 """SKU in the order of a live trip whose cart only the retailer knows."""
 BRANDS = ("VISA", "MASTERCARD", "AMEX", "DISCOVER")
@@ -102,9 +105,18 @@ class Sandbox:
         trip = self.books.trip(trip_id)
         if trip is None or trip["stage"] == LEFT:
             return
-        lines = price_cart(self.files, trip["store_id"], trip_id, trip["ended_at"], cart)
+        lines = price_cart(
+            self.files,
+            trip["store_id"],
+            trip_id,
+            trip["ended_at"],
+            cart,
+            loyalty_ids=_scanned_accounts(trip),
+            shopper_id=trip["shopper_id"] if trip["entry_method"] == "APP" else None,
+        )
         with self.books:
             self.books.insert("line", [_line_row(trip_id, line) for line in lines])
+            self.books.insert("line_promotion", [row for line in lines for row in _promotion_rows(trip_id, line)])
             self.books.update_trip(
                 trip_id,
                 stage=LEFT,
@@ -198,6 +210,25 @@ class Sandbox:
             "identity_id": "amzn1.card." + hashlib.sha256(f"{brand} {last_four}".encode()).hexdigest()[:20],
             "reconciliation_id": digest[12:28],
         }
+
+
+def _scanned_accounts(trip: sqlite3.Row) -> list[str]:
+    """Loyalty accounts that were scanned during the trip."""
+    results = [event.get("scanResult") or {} for event in json.loads(trip["script"]).get("auth_events", [])]
+    return [result["id"] for result in results if result.get("type") == LOYALTY]
+
+
+def _promotion_rows(trip_id: str, line: Line) -> list[dict[str, Any]]:
+    return [
+        {
+            "shopping_trip_id": trip_id,
+            "line_number": line.line_number,
+            "place": place,
+            "promotion_id": promotion_id,
+            "amount": amount,
+        }
+        for place, (promotion_id, amount) in enumerate(line.promotions)
+    ]
 
 
 def _line_row(trip_id: str, line: Line) -> dict[str, Any]:

@@ -95,10 +95,35 @@ def test_what_is_made_up_or_dropped_is_counted(trips: list[dict[str, Any]], told
 
 def test_promotions_and_taxes_are_what_the_retailer_can_load(small_world: Path) -> None:
     for row in rows(small_world / "promotions.csv"):
-        assert bool(row["item_sku"]) == (row["kind"] == "LINE_PERCENTAGE")
-        assert 0 < float(row["percentage"]) <= 0.9
-        assert len(row["percentage"]) == 8
+        assert bool(row["item_sku"]) == (not row["kind"].startswith("BASKET_"))
+        assert bool(row["amount"]) == row["kind"].endswith("_AMOUNT")
+        assert bool(row["percentage"]) != bool(row["amount"])
+        assert not row["percentage"] or (0 < float(row["percentage"]) <= 0.9 and len(row["percentage"]) == 8)
     assert {row["jurisdiction"] for row in rows(small_world / "taxes.csv")} == {"US-NY-NYC", "US-CA-LA"}
+
+
+def test_every_kind_of_promotion_takes_something_off_that_day(
+    small_world: Path, trips: list[dict[str, Any]], told: dict[str, Any]
+) -> None:
+    from jwo_sandbox import instants
+    from jwo_sandbox.arithmetic import price_cart
+
+    files = read(small_world)
+    accounts = json.loads((small_world / "loyalty.json").read_text())
+    owners = {account["key"]: account["loyalty_id"] for account in accounts}
+    kinds = {row["promotion_id"]: row["kind"] for row in rows(small_world / "promotions.csv")}
+    seen = set()
+    for trip in trips:
+        scanned = [owners[trip["loyalty"]["key"]]] if trip.get("loyalty", {}).get("key") in owners else []
+        ended, trip_id = instants.parse(trip["ended_at"]), trip["shopping_trip_id"]
+        for line in price_cart(files, trip["store_id"], trip_id, ended, trip["cart"], loyalty_ids=scanned):
+            seen.update(promotion_id for promotion_id, _ in line.promotions)
+    assert {kinds[promotion_id] for promotion_id in seen} == set(kinds.values())
+    assert len(set(kinds.values())) == 5
+    (members,) = [row for row in rows(small_world / "promotions.csv") if row["loyalty"]]
+    assert members["promotion_id"] in seen
+    assert all(account["promotion_ids"] == [members["promotion_id"]] for account in accounts)
+    assert told["generated"]["promotions"]["offers"] == 4
 
 
 def test_shoppers_have_one_way_in(small_world: Path) -> None:

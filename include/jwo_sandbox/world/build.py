@@ -13,8 +13,9 @@ from typing import Any
 from jwo_sandbox import instants
 from jwo_sandbox.world import assortment as shelves
 from jwo_sandbox.world import baskets as real
+from jwo_sandbox.world import offers as stores_offers
 from jwo_sandbox.world import terms
-from jwo_sandbox.world.loyalty import give_cards
+from jwo_sandbox.world.loyalty import give_cards, give_promotions
 from jwo_sandbox.world.trips import make_trips, trip_ids
 
 STORES: list[dict[str, Any]] = [
@@ -62,10 +63,12 @@ def build(folder: Path, day: date, trip_count: int, seed: int, per_store: int = 
     promotions = terms.find_promotions(baskets, assortment)
     trips, shoppers = make_trips(baskets, assortment, day, zones, unknown_products=source.sold_but_unknown, rng=rng)
     accounts = give_cards(trips, shoppers.rows, seed)
+    offers = _offers(baskets, assortment, promotions, trips)
+    accounts = give_promotions(accounts, [offer.promotion_id for offer in offers if offer.terms.get("loyalty")])
     (folder / "catalog").mkdir(parents=True, exist_ok=True)
     _write_catalogs(folder / "catalog", assortment, rng)
     repriced = _write_prices(folder / "prices.csv", assortment, day, zones, rng)
-    _write_csv(folder / "promotions.csv", terms.promotion_rows(promotions, day, zones))
+    _write_csv(folder / "promotions.csv", terms.promotion_rows(promotions, offers, day, zones))
     jurisdictions = {store["store_id"]: store["tax_jurisdiction"] for store in STORES}
     _write_csv(folder / "taxes.csv", terms.tax_rows(jurisdictions, day, zones))
     _write_json(folder / "stores.json", STORES)
@@ -74,10 +77,28 @@ def build(folder: Path, day: date, trip_count: int, seed: int, per_store: int = 
     with (folder / "trips.jsonl").open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(trip) + "\n" for trip in trips)
     world = _counts(source, assortment, promotions, trips, repriced)
+    world["generated"]["promotions"]["offers"] = len(offers)
     world = {"date": day.isoformat(), "seed": seed, **world, "shoppers": len(shoppers.rows)}
     world["loyalty"] = {"accounts": len(accounts), "trips": sum("loyalty" in trip for trip in trips)}
     _write_json(folder / "world.json", world)
     return world
+
+
+def _offers(
+    baskets: dict[str, real.Basket],
+    assortment: shelves.Assortment,
+    promotions: list[terms.Promotion],
+    trips: list[dict[str, Any]],
+) -> list[stores_offers.Offer]:
+    """Members have theirs at the first store, everybody at the second."""
+    members, everybody = (store["store_id"] for store in STORES)
+    taken = {one.item_sku for one in promotions if one.store_id == everybody}
+    much = {one.shopping_trip_id for one in promotions if one.millionths > stores_offers.HIDDEN_FROM}
+    others = [basket for trip_id, basket in baskets.items() if trip_id not in much]
+    return [
+        *stores_offers.for_members(members, trips),
+        *stores_offers.for_everybody(everybody, others, assortment, taken),
+    ]
 
 
 def _write_catalogs(folder: Path, assortment: shelves.Assortment, rng: random.Random) -> None:

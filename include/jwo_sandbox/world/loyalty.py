@@ -43,3 +43,8 @@ def give_cards(trips: list[dict[str, Any]], shoppers: dict[str, dict[str, Any]],
                 "promotion_ids": [],
             }
     return [accounts[name] for name in sorted(accounts)]
+
+
+def give_promotions(accounts: list[dict[str, Any]], promotion_ids: list[str]) -> list[dict[str, Any]]:
+    """The accounts with promotions that are theirs."""
+    return [{**account, "promotion_ids": promotion_ids} for account in accounts]

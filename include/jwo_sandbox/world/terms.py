@@ -1,4 +1,4 @@
-"""What a line costs besides its price: promotions found in the real discounts, and generated taxes."""
+"""What a line costs besides its price: promotions, most of them found in the real discounts, and generated taxes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,29 @@ from datetime import date, timedelta
 from jwo_sandbox import instants
 from jwo_sandbox.world.assortment import Assortment
 from jwo_sandbox.world.baskets import Basket, SourceLine
+from jwo_sandbox.world.offers import Offer
 
 MILLION = 1_000_000
 LARGEST = 900_000
 """No promotion takes more than 90 % off."""
+PROMOTION_COLUMNS = [
+    "promotion_id",
+    "store_id",
+    "kind",
+    "item_sku",
+    "shopping_trip_id",
+    "percentage",
+    "valid_from",
+    "valid_to",
+    "description",
+    "amount",
+    "buy_quantity",
+    "get_quantity",
+    "minimum_amount",
+    "stacks",
+    "stacking_order",
+    "loyalty",
+]
 TAX_RATES = {
     "US-NY": {"FOOD_EXEMPT": "0.000000", "FOOD_PREPARED": "0.088750", "ALCOHOL": "0.088750", "GENERAL": "0.088750"},
     "US-CA": {"FOOD_PREPARED": "0.095000", "ALCOHOL": "0.095000", "GENERAL": "0.095000"},
@@ -57,27 +76,41 @@ def find_promotions(baskets: dict[str, Basket], assortment: Assortment) -> list[
     return promotions
 
 
-def promotion_rows(promotions: list[Promotion], day: date, time_zones: dict[str, str]) -> list[dict[str, str]]:
-    """Rows of promotions.csv; a SKU's promotion runs for two weeks, a basket's on the day."""
+def promotion_rows(
+    promotions: list[Promotion], offers: list[Offer], day: date, time_zones: dict[str, str]
+) -> list[dict[str, str]]:
+    """Rows of promotions.csv; offers and a SKU's promotion run for two weeks, a basket's on the day."""
     rows = []
     for one in promotions:
-        zone = time_zones[one.store_id]
-        first, last = (
-            (day - timedelta(days=6), day + timedelta(days=8)) if one.item_sku else (day, day + timedelta(days=1))
-        )
+        when = _two_weeks(day, time_zones[one.store_id])
+        if not one.item_sku:
+            when = _period(day, day + timedelta(days=1), time_zones[one.store_id])
         rows.append(
             {
+                **dict.fromkeys(PROMOTION_COLUMNS, ""),
                 "promotion_id": one.promotion_id,
                 "store_id": one.store_id,
                 "kind": "LINE_PERCENTAGE" if one.item_sku else "BASKET_PERCENTAGE",
                 "item_sku": one.item_sku,
                 "shopping_trip_id": one.shopping_trip_id,
                 "percentage": f"{one.millionths // MILLION}.{one.millionths % MILLION:06d}",
-                "valid_from": instants.text(instants.day_start(first, zone)),
-                "valid_to": instants.text(instants.day_start(last, zone)),
+                **when,
                 "description": "on the shelf" if one.item_sku else "loyalty and coupons of this basket",
             }
         )
+    rows += [
+        {
+            **dict.fromkeys(PROMOTION_COLUMNS, ""),
+            "promotion_id": offer.promotion_id,
+            "store_id": offer.store_id,
+            "kind": offer.kind,
+            "item_sku": ";".join(offer.item_skus),
+            "description": offer.description,
+            **_two_weeks(day, time_zones[offer.store_id]),
+            **offer.terms,
+        }
+        for offer in offers
+    ]
     return rows
 
 
@@ -95,6 +128,17 @@ def tax_rows(jurisdictions: dict[str, str], day: date, time_zones: dict[str, str
         for store_id, jurisdiction in jurisdictions.items()
         for code, rate in TAX_RATES[jurisdiction[:5]].items()
     ]
+
+
+def _two_weeks(day: date, zone: str) -> dict[str, str]:
+    return _period(day - timedelta(days=6), day + timedelta(days=8), zone)
+
+
+def _period(first: date, last: date, zone: str) -> dict[str, str]:
+    return {
+        "valid_from": instants.text(instants.day_start(first, zone)),
+        "valid_to": instants.text(instants.day_start(last, zone)),
+    }
 
 
 def _one_percentage(lines: list[SourceLine], cents: int) -> int:
