@@ -185,6 +185,26 @@ def test_a_loyalty_card_is_scanned_and_its_result_goes_into_the_trip(
     assert seen == {True, False}
 
 
+def test_a_members_price_is_for_trips_that_showed_a_card_and_for_the_members_own(
+    day: dict[str, Any], small_world: Path
+) -> None:
+    accounts = json.loads((small_world / "loyalty.json").read_text())
+    members, [promotion_id] = {one.get("shopper_id") for one in accounts} - {None}, accounts[0]["promotion_ids"]
+    reduced = {
+        trip_id
+        for trip_id, trip in day["books"].items()
+        for line in trip["lines"]
+        if promotion_id in [taken["promotion_id"] for taken in line["promotions"]]
+    }
+    shown = {
+        trip_id
+        for trip_id, trip in day["books"].items()
+        if any(scan["loyalty_id"] for scan in trip["loyalty_scans"]) or trip["shopper_id"] in members
+    }
+    assert reduced
+    assert reduced <= shown
+
+
 def test_another_entry_still_opens_the_gate_for_a_refused_card(
     sandbox: SandboxClient, fileless_world: Path, retailer: Retailer, tmp_path: Path
 ) -> None:

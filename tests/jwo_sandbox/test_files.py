@@ -34,8 +34,12 @@ class Filed:
 
 @pytest.fixture(scope="module")
 def world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small world, of which only STORE-002 has files."""
-    return with_feeds(small_world, tmp_path_factory.mktemp("files") / "world", {"STORE-002": ["FILES"]})
+    """The small world, of which only STORE-002 has files; its prices hold the tax."""
+    folder = with_feeds(small_world, tmp_path_factory.mktemp("files") / "world", {"STORE-002": ["FILES"]})
+    stores = json.loads((folder / "stores.json").read_text())
+    changed = [{**store, "prices_include_tax": store["store_id"] == "STORE-002"} for store in stores]
+    (folder / "stores.json").write_text(json.dumps(changed))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +72,14 @@ def test_each_file_covers_the_hour_before_its_end_and_agrees_with_the_books(file
             trip = filed.books[row["shoppingTripId"]]
             line = trip["lines"][int(row["lineNumber"]) - 1]
             assert row["orderTotal"] == (trip["total"] or row["orderTotal"])
-            assert Decimal(row["priceValue"]) == Decimal(line["list_amount"]) - Decimal(line["promotion_amount"])
+            before_tax = Decimal(line["total"]) - Decimal(line["tax_amount"])
+            assert Decimal(row["priceValue"]) == before_tax  # though the shelf's price holds it
+            assert Decimal(line["list_amount"]) - Decimal(line["promotion_amount"]) == Decimal(line["total"])
             assert (row["taxValue"], row["merchantSku"]) == (line["tax_amount"], line["item_sku"])
             seen.add(row["shoppingTripId"])
+    taxed = [trip for trip in filed.books.values() if trip["tax_total"] not in (None, "0.00")]
+    assert taxed
+    assert all(trip["tax_included_total"] == trip["tax_total"] for trip in taxed)
     assert seen == {trip_id for trip_id, trip in filed.books.items() if trip["lines"]}
 
 

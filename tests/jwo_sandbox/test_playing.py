@@ -52,6 +52,8 @@ def test_the_books_add_up_line_by_line(sandbox: SandboxClient, day: dict[str, An
         for line in trip["lines"]:
             parts = [Decimal(line[name]) for name in ("list_amount", "promotion_amount", "tax_amount", "total")]
             assert parts[0] - parts[1] + parts[2] == parts[3]
+            assert sum(Decimal(taken["amount"]) for taken in line["promotions"]) == parts[1]
+        assert trip["tax_included_total"] == "0.00"
         assert Decimal(trip["total"]) == sum(Decimal(line["total"]) for line in trip["lines"])
     assert any(Decimal(trip["promotion_total"] or 0) > 0 for trip in books(sandbox).values())
 
