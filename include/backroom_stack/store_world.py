@@ -56,8 +56,9 @@ def describe_world(folder: Path) -> list[str]:
     return [
         f"real: {said['cart_lines']} lines of baskets of {said['source']['shops']} shops on "
         f"{len(said['source']['days'])} days, their products, prices and discounts",
-        f"generated: {made['tax_rates']} tax rates, {made['weighed_products']} weighed products "
-        f"({made['weighed_lines']} lines), {made['barcodes']} barcodes, payments and their faults",
+        f"generated: {made['tax_rates']} tax rates, {made['promotions']['offers']} offers of the stores, "
+        f"{made['weighed_products']} weighed products ({made['weighed_lines']} lines), {made['barcodes']} barcodes, "
+        "payments and their faults",
         f"left out as dirt: {dirt}",
     ]
 
