@@ -49,7 +49,15 @@ def _sections() -> dict[str, str]:
     return found
 
 
-WORDS = {bool: "true, false", int: "whole number", float: "number", Decimal: "number", str: "text", SecretStr: "secret", Path: "path"}
+WORDS = {
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    str: "text",
+    SecretStr: "secret",
+    Path: "path",
+}
 
 
 def _values(field: FieldInfo) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def create_app(*args: Any, **kwargs: Any) -> Flask:
-    """The WSGI app; see `connector_app.amazon.app`. Imported late: metrics choose how they count when first imported."""
+    """The WSGI app, imported late: metrics choose how they count when they are first imported."""
     from connector_app.amazon.app import create_app as create
 
     return create(*args, **kwargs)

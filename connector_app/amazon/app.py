@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -59,30 +60,32 @@ def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: A
 
     @app.before_request
     def _authenticate() -> Response | None:
-        g.began = time.perf_counter()
-        if request.routing_exception is not None or request.endpoint in OPEN_ENDPOINTS:
+        call, facts = request._get_current_object(), g._get_current_object()  # type: ignore[attr-defined]
+        facts.began = time.perf_counter()
+        if call.routing_exception is not None or call.endpoint in OPEN_ENDPOINTS:
             return None  # no such path, no such method: answered without looking at the body
-        g.body = read_body(request.stream, largest)
-        refusal = authenticator.refusal(request, g.body.sha256)
+        facts.body = read_body(call.stream, largest)
+        refusal = authenticator.refusal(call, facts.body.sha256)
         if refusal is None:
             return None
-        g.outcome = "NOT_AUTHENTICATED"
+        facts.outcome = "NOT_AUTHENTICATED"
         return errors.envelope(403, f"authentication: {refusal}")
 
 
 def _report(response: Response) -> Response:
     """Logs and counts the call. What is logged of it are ids and an outcome, never what was sent."""
-    seconds = time.perf_counter() - g.began if "began" in g else 0.0
-    operation = request.endpoint or "none"
+    call = request._get_current_object()  # type: ignore[attr-defined]
+    facts: dict[str, Any] = g._get_current_object().__dict__
+    seconds = time.perf_counter() - facts.get("began", time.perf_counter())
+    rule = call.url_rule
+    operation = rule.endpoint if rule else "none"
     if operation in OPEN_ENDPOINTS:
         return response
-    facts = g._get_current_object().__dict__
-    outcome = facts.get("outcome")
-    metrics.observe(operation, response.status_code, outcome, seconds)
+    metrics.observe(operation, response.status_code, facts.get("outcome"), seconds)
     log.info(
         "call",
-        method=request.method,
-        path=request.url_rule.rule if request.url_rule else "no such path",
+        method=call.method,
+        path=rule.rule if rule else "no such path",
         status=response.status_code,
         seconds=round(seconds, 4),
         **{name: facts[name] for name in ("request_id", "trip_id", "store_id", "outcome") if facts.get(name)},

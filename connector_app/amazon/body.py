@@ -18,6 +18,9 @@ from backroom.card_numbers import holds_card_number, remove_card_numbers
 from connector_app.amazon.errors import RequestRefused
 
 _FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+[.eE]|[0-9]{17}')  # orjson would make a float, or lose digits
+_DIGITS_AND_SEPARATORS = bytes(0x30 if byte in b"0123456789 -" else 0x78 for byte in range(256))
+_CARD = b"0" * 13  # so many digits, perhaps set apart, has the shortest card number
+_VERY_LONG = b"0" * 300
 _STRINGS = re.compile(rb'"[^"]*"')
 _BRACKETS = re.compile(rb"[\[\]{}]")
 DEEPEST = 50  # levels of objects and lists
@@ -78,28 +81,32 @@ class JsonBody:
     text: str
 
 
-def json_object(request: Request, body: Body) -> JsonBody:
+def json_object(request: Request, body: Body, *, exact: bool = True) -> JsonBody:
     """The body as a JSON object. Raises RequestRefused: 413, 415 or 400.
 
     Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
-    nesting deeper than DEEPEST. A call without a content type is taken as JSON. Numbers with a fraction are Decimal.
+    nesting deeper than DEEPEST. A call without a content type is taken as JSON. Numbers with a fraction are Decimal;
+    where only the text is kept and no number is read (`exact` false), they may be floats.
     """
     if body.too_large:
         raise RequestRefused(413, "body: too large")
     if request.mimetype not in ("", "application/json"):
         raise RequestRefused(415, "Content-Type: must be application/json")
-    return _plain(body.data) or _careful(body.data)
+    return _plain(body.data, exact) or _careful(body.data)
 
 
-def _plain(data: bytes) -> JsonBody | None:
+def _plain(data: bytes, exact: bool) -> JsonBody | None:
     """Nearly every body has nothing that needs a closer look, and is read at once; None where this one has.
 
-    No escapes (so its text is its strings), too few brackets to be nested deeply, no fractions and no long numbers, no
-    digits that could be a card's.
+    No escapes (so its text is its strings), too few brackets to be nested deeply, no fractions where they must be
+    exact, no very long numbers, no digits that could be a card's.
     """
-    if data.count(b"{") + data.count(b"[") > DEEPEST and _depth(data) > DEEPEST:
+    if b"\\" in data or (exact and _FRACTION.search(data)):
         return None
-    if b"\\" in data or _FRACTION.search(data) or holds_card_number(data):
+    digits = data.translate(_DIGITS_AND_SEPARATORS)
+    if _CARD in digits and (_VERY_LONG in digits or holds_card_number(data)):
+        return None
+    if data.count(b"{") + data.count(b"[") > DEEPEST and _depth(data) > DEEPEST:
         return None
     try:
         parsed = orjson.loads(data)

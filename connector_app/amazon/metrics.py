@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from functools import cache
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -27,27 +28,24 @@ OUTCOMES = Counter(
     "backroom_connector_outcomes", "What was decided or became of a call: a gate's reason, a cart's state.",
     ["operation", "outcome"],
 )  # fmt: skip
-SHED = Counter("backroom_connector_shed", "Calls turned away at capacity.", ["zone"])
 
 
 def observe(operation: str, status: int, outcome: str | None, seconds: float) -> None:
     """One call answered. `operation` and `outcome` are of bounded sets, never an id."""
-    _child(CALLS, operation, str(status)).inc()
-    _child(SECONDS, operation).observe(seconds)
+    _counter(CALLS, operation, str(status)).inc()
+    _seconds(operation).observe(seconds)
     if outcome:
-        _child(OUTCOMES, operation, outcome).inc()
+        _counter(OUTCOMES, operation, outcome).inc()
 
 
-_children: dict[tuple[object, ...], object] = {}
+@cache
+def _counter(metric: Counter, *labels: str) -> Counter:
+    return metric.labels(*labels)
 
 
-def _child(metric: Counter | Histogram, *labels: str) -> Counter | Histogram:  # type: ignore[return]
-    """The labelled child, looked up once."""
-    key = (metric, *labels)
-    found = _children.get(key)
-    if found is None:
-        found = _children[key] = metric.labels(*labels)
-    return found  # type: ignore[return-value]
+@cache
+def _seconds(operation: str) -> Histogram:
+    return SECONDS.labels(operation)
 
 
 @blueprint.get("/metrics")

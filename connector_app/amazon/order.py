@@ -46,21 +46,24 @@ def purchases() -> Response:
 
 @in_zone("purchases")
 def _record(_engine: Engine) -> Response:
-    raw = json_object(request, g.body)
+    config, facts = current_app.config, g._get_current_object()
+    raw = json_object(request, facts.body, exact=False)
     try:
         asked = PurchasesRequest.model_validate(
-            raw.value, context={"locations": current_app.config["BACKROOM"].auth_event_locations}
+            raw.value, context={"locations": config["BACKROOM"].auth_event_locations}
         )
     except ValidationError as error:
         raise RequestRefused(400, complaint(error)) from error
-    g.request_id, g.trip_id, g.store_id = asked.request_id, asked.idempotent_shopping_trip_id, asked.store_id
+    facts.request_id, facts.trip_id, facts.store_id = (
+        asked.request_id,
+        asked.idempotent_shopping_trip_id,
+        asked.store_id,
+    )
     try:
-        recorded = current_app.config["RECORDER"].record(
-            asked.cart(), raw.text, now=current_app.config["CLOCK"](), new_id=_new_id
-        )
+        recorded = config["RECORDER"].record(asked.cart(), raw.text, now=config["CLOCK"](), new_id=_new_id)
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
-    g.outcome = recorded.outcome
+    facts.outcome = recorded.outcome
     return Response(recorded.body, 201, content_type="application/json")
 
 

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         6, ge=1, le=100, description="carts worked on at once per process, each with a database connection"
     )
     connector_waiting: int = Field(
-        32, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
+        64, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
     )
     connector_gate_seconds: float = Field(
         1.5, gt=0, le=2, description="longest wait of a gate call for a place, a lock or the database; Amazon waits 2 s"
@@ -216,7 +216,7 @@ class Settings(BaseSettings):
     )
     price_source: str = Field(
         "",
-        description="folder, or s3://bucket/prefix, with prices.csv, promotions.csv, taxes.csv; unset: `world` in the home",
+        description="folder or s3://bucket/prefix of prices.csv, promotions.csv, taxes.csv; unset: `world` in the home",
     )
     price_drop_percent: int = Field(
         20,

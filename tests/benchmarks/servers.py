@@ -1,4 +1,4 @@
-"""The servers of a measurement: PostgreSQL with fsync on, the connector and the reference, as they run in production."""
+"""The servers of a measurement: PostgreSQL with fsync on, the connector and the reference, as in production."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def _served(folder: Path, database: str) -> Iterator[Servers]:
         "BACKROOM_CONNECTOR_GATEWAY_SECRET": SECRET,
         "BACKROOM_CONNECTOR_PORT": str(servers.connector),
         "BACKROOM_ENV": "production",
+        **{name: value for name, value in os.environ.items() if name.startswith("BACKROOM_CONNECTOR_")},
         "BACKROOM_METRICS_TOKEN": SECRET,
     }
     commands = ["-m", "connector_app.amazon"], ["-m", "tests.benchmarks.serve_bare", str(servers.bare)]

@@ -39,7 +39,7 @@ OPEN_CHARGE: Final = f"""
         from {{source}} join charged using (shopping_trip_id)
     )
 """  # noqa: S608 - constants of the code
-"""Parts of a statement's `with`: opens a charge for each row of `source`. A trip that has a charge keeps it as it is."""
+"""Parts of a statement's `with`: opens a charge for each row of `source`, where the trip has none."""
 
 
 def opening(*, total: Decimal, trip_started_at: datetime, now: datetime, reason: str) -> dict[str, Any]:

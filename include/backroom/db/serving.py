@@ -46,6 +46,7 @@ def serving_engine(url: URL | str, *, connections: int, timeout_seconds: float, 
         max_overflow=0,
         pool_timeout=timeout_seconds,
         pool_use_lifo=True,
+        pool_reset_on_return=None,  # each statement has committed; a transaction ends itself
         hide_parameters=True,
         connect_args={
             "connect_timeout": max(2, int(timeout_seconds)),

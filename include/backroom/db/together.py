@@ -1,8 +1,8 @@
 """Calls that arrive at the same moment go to the database together: one statement and one commit for all of them.
 
 Nobody waits for company. Whoever finds the way free goes at once and takes along all who have come meanwhile; those who
-come while a statement is under way go with the next one. So a quiet server answers as fast as it would alone, and a busy
-one does less work per call the busier it is.
+come while a statement is under way go with the next one. So a quiet server answers as fast as it would alone, and a
+busy one does less work per call the busier it is.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Together(Generic[Item, Result]):
         places = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         try:
             results = self._work([place.item for place in places])
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - each of the items raises it
             for place in places:
                 place.error, place.done = error, True
         else:

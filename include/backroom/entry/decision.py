@@ -96,8 +96,8 @@ NOTHING_DENIES: Final = """
         select from debt where debt.shopper_id = shopper.shopper_id and debt.state = 'OPEN' and debt.amount > debt.paid
         and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)))
 """
-"""The checks of `decide` on a known shopper as SQL, to admit at once whom nothing speaks against; whoever does not pass is
-decided on by `decide`. That a code is fresh, and not used, is for the caller. A test holds the two to each other."""
+"""The checks of `decide` on a known shopper as SQL, to admit at once whom nothing speaks against; whoever does not pass
+is decided on by `decide`. That a code is fresh, and not used, is for the caller. A test holds the two to each other."""
 
 
 def wrong_with_code(code: ScanCode, at: datetime, rules: GateRules) -> Reason | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -31,15 +32,18 @@ def totals(priced: PricedCart | list[Problem]) -> dict[str, Decimal]:
     }
 
 
-def line_amounts(line: PricedLine | None) -> dict[str, Any]:
-    """The columns of a line; nulls (and no promotions) where it has no price."""
+def line_amounts(line: PricedLine | None, write: Callable[[int, int], Any] = decimal) -> dict[str, Any]:
+    """The columns of a line; nulls (and no promotions) where it has no price.
+
+    `write` makes an amount of minor units and the currency's places.
+    """
     if line is None:
         return {**dict.fromkeys(_LINE_COLUMNS), "promotions": [], "tax_included": False}
     digits = places(line.currency)
     return {
         "list_price": line.list_price,
         "price_unit": line.product.sold_by,
-        "list_amount": decimal(line.list_minor, digits),
+        "list_amount": write(line.list_minor, digits),
         "promotions": [
             {
                 "promotion_id": promotion.promotion_id,
@@ -49,11 +53,11 @@ def line_amounts(line: PricedLine | None) -> dict[str, Any]:
             }
             for promotion, amount in line.taken
         ],
-        "promotion_amount": decimal(line.promotion_minor, digits),
+        "promotion_amount": write(line.promotion_minor, digits),
         "product_tax_code": line.product.product_tax_code,
         "tax_rate": line.product.tax_rate,
         "tax_jurisdiction": line.product.tax_jurisdiction,
-        "tax_amount": decimal(line.tax_minor, digits),
+        "tax_amount": write(line.tax_minor, digits),
         "tax_included": line.tax_included,
-        "total": decimal(line.total_minor, digits),
+        "total": write(line.total_minor, digits),
     }

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from backroom.purchases.pricing import CartItem
 
@@ -61,11 +62,15 @@ class Cart:
 
     def meaning(self) -> str:
         """A hash of what was bought, where and until when: equal for copies, whatever their request ids."""
-        lines = sorted(
-            [item.item_type, item.item_id, f"{item.quantity.normalize():f}", item.unit] for item in self.items
-        )
+        lines = sorted([item.item_type, item.item_id, _plain(item.quantity), item.unit] for item in self.items)
         whole = [self.store_id, self.started_at.isoformat(), self.ended_at.isoformat(), lines]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def _plain(quantity: Decimal) -> str:
+    """Without zeros that say nothing: 1.0 is 1."""
+    text = str(quantity)
+    return f"{quantity.normalize():f}" if "." in text or "E" in text else text
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,14 @@ def half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def text(minor: int, places: int) -> str:
+    """The same as plain decimal text; for an amount not below zero."""
+    if not places:
+        return str(minor)
+    digits = str(minor).zfill(places + 1)
+    return f"{digits[:-places]}.{digits[-places:]}"
+
+
 def decimal(minor: int, places: int) -> Decimal:
     """Back as an amount of the currency, with exactly its places."""
     return _scale(Decimal(minor), -places)

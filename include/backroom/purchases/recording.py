@@ -2,8 +2,8 @@
 
 Nearly every cart is priced from the shelf in memory and stored at once, together with others that come at the same
 moment; the statement that stores it makes sure that nothing speaks against it. Any other (a copy, an item that is not
-known, a store that another prices, …) is looked up first. A copy of the call waits for the first and repeats its answer;
-another cart under the same trip gets that answer too, and a person is asked. Source: inbound.md, 5.
+known, a store that another prices, …) is looked up first. A copy of the call waits for the first and repeats its
+answer; another cart under the same trip gets that answer too, and a person is asked. Source: inbound.md, 5.
 """
 
 from __future__ import annotations

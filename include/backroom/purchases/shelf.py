@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from backroom.purchases.promotions import Promotion
 
 LARGEST = 50_000  # items of one store; beyond it the shelf begins anew
 NO_TAX = Decimal(0)
+EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class Period(NamedTuple):
@@ -41,7 +42,7 @@ class Period(NamedTuple):
         return self.valid_from <= at and (self.valid_to is None or self.valid_to > at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShelfItem:
     """One SKU or barcode with all its periods: prices, (rate, jurisdiction), (promotion, whether for loyalty only)."""
 
@@ -51,12 +52,29 @@ class ShelfItem:
     prices: tuple[Period, ...]
     taxes: tuple[Period, ...]
     promotions: tuple[Period, ...]
+    _latest: tuple[datetime, datetime, Product] | None = None
 
     def product(self, at: datetime) -> Product:
-        """The product at that instant."""
+        """The product at that instant; carts that end at about the same time get the same one."""
+        latest = self._latest
+        if latest is not None and latest[0] <= at < latest[1]:
+            return latest[2]
         rate, jurisdiction = next((tax.value for tax in self.taxes if tax.holds(at)), (NO_TAX, None))
         price = next((price.value for price in self.prices if price.holds(at)), None)
-        return Product(self.item_sku, self.unit, price, self.product_tax_code, rate, jurisdiction)
+        product = Product(self.item_sku, self.unit, price, self.product_tax_code, rate, jurisdiction)
+        self._latest = (*self._unchanged_around(at), product)
+        return product
+
+    def _unchanged_around(self, at: datetime) -> tuple[datetime, datetime]:
+        """From when (inclusive) to when (exclusive) no price and no tax begins or ends."""
+        changes = [
+            instant
+            for period in (*self.prices, *self.taxes)
+            for instant in (period.valid_from, period.valid_to)
+            if instant is not None
+        ]
+        before = max((instant for instant in changes if instant <= at), default=EVER)
+        return before, min((instant for instant in changes if instant > at), default=NEVER)
 
 
 @dataclass(slots=True)

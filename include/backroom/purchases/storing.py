@@ -1,7 +1,7 @@
-"""Stores finished carts: purchase, lines, charge and stock movements of each, all in one statement, whole or not at all.
+"""Stores finished carts: purchase, lines, charge and stock movements of each, all in one statement.
 
-Takes any number of carts at a time. Its cost grows with carts and lines; what one statement and one commit cost is shared
-by all of them.
+Takes any number of carts at a time, each whole or not at all. Its cost grows with carts and lines; what one statement
+and one commit cost is shared by all of them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine
 
+from backroom.card_numbers import REMOVED
 from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement
-from backroom.inventory.movements import in_sold_by_unit, sale_rows
+from backroom.inventory.movements import in_sold_by_unit
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, Owner
+from backroom.purchases.minor_units import text
 from backroom.purchases.pricing import PricedCart, PricedLine, Problem, Product
 
 
@@ -79,7 +81,6 @@ def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[s
     rows = {
         "carts": _json([_cart_row(purchase) for purchase in purchases]),
         "lines": _json([row for purchase in purchases for row in _line_rows(purchase)]),
-        "sold": _json([row for purchase in purchases for row in _sold_rows(purchase)]),
     }
     return set(_STORE.one(database, rows).stored or ())
 
@@ -92,7 +93,7 @@ _STORE = Statement(f"""
             entry_method text, shopper_id text, shopper_type text, shopper_identity text, trip_started_at timestamptz,
             trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
             tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text, raw_body json,
-            answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids json,
+            answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids text[],
             {OPENING_COLUMNS})
     ), purchased as (
         insert into purchase (
@@ -103,41 +104,45 @@ _STORE = Statement(f"""
             shopper_type,
             case when by_card then coalesce((
                 select asked.shopper_identity from shopper_authorization as asked
-                where asked.shopping_trip_id = cart.shopping_trip_id and asked.shopper_identity <> '[card number removed]'
+                where asked.shopping_trip_id = cart.shopping_trip_id and asked.shopper_identity <> '{REMOVED}'
                 order by asked.authorized desc, asked.received_at, asked.gate_authentication_event_id limit 1
             ), shopper_identity) else shopper_identity end,
             trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total, tax_included_total,
             total, priced_by, body_hash, raw_body::jsonb, convert_to(answer, 'UTF8'), received_at
         from cart
-        where shelf_version is null
-           or exists (select from price_book_version as book
-                      where book.store_id = cart.store_id and book.version = cart.shelf_version)
-          and not exists (select from gate_decision as gate
-                          where gate.auth_event_id in (select json_array_elements_text(cart.app_event_ids))
-                            and gate.status <> 200)
-          and not exists (select from promotion as own
-                          where own.store_id = cart.store_id and own.shopping_trip_id = cart.shopping_trip_id)
+        where shelf_version is null or (
+            (select true from price_book_version as book
+             where book.store_id = cart.store_id and book.version = cart.shelf_version limit 1)
+            and (select true from gate_decision as gate
+                 where gate.auth_event_id = any(cart.app_event_ids) and gate.status <> 200 limit 1) is null
+            and (select true from promotion as own
+                 where own.store_id = cart.store_id and own.shopping_trip_id = cart.shopping_trip_id limit 1) is null)
         on conflict (shopping_trip_id) do nothing
         returning shopping_trip_id
+    ), line as materialized (
+        select line.* from json_to_recordset(%(lines)s::json) as line (
+            shopping_trip_id text, line_number int, line_item_id text, item_id text, item_type text, item_sku text,
+            quantity numeric, unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
+            promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
+            tax_amount numeric, tax_included boolean, total numeric, sold numeric, sold_unit text)
+        join purchased using (shopping_trip_id)
     ), lined as (
         insert into purchase_line (
             shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
             price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
             tax_amount, tax_included, total)
-        select line.* from json_to_recordset(%(lines)s::json) as line (
-            shopping_trip_id text, line_number int, line_item_id text, item_id text, item_type text, item_sku text,
-            quantity numeric, unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
-            promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
-            tax_amount numeric, tax_included boolean, total numeric)
-        join purchased using (shopping_trip_id)
+        select shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
+            price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
+            tax_amount, tax_included, total from line
     ), moved as (
         insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
-        select cart.store_id, sold.item_sku, cart.shopping_trip_id, 'SALE', sold.quantity, sold.unit,
+        select cart.store_id, sold.item_sku, cart.shopping_trip_id, 'SALE', sold.quantity, sold.sold_unit,
                cart.trip_ended_at, cart.received_at
-        from json_to_recordset(%(sold)s::json) as sold (
-            shopping_trip_id text, item_sku text, quantity numeric, unit text)
-        join purchased using (shopping_trip_id) join cart using (shopping_trip_id)
-        on conflict do nothing
+        from (
+            select shopping_trip_id, item_sku, sold_unit, -sum(sold) as quantity from line
+            where sold > 0 group by shopping_trip_id, item_sku, sold_unit
+        ) as sold
+        join cart using (shopping_trip_id)
     ), to_charge as (
         select cart.* from cart join purchased using (shopping_trip_id) where charge_total is not null
     ), {OPEN_CHARGE.format(source="to_charge")}
@@ -182,7 +187,10 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
 
 
 def _line_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
-    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved."""
+    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved.
+
+    `sold` is what of a known product left the store, whoever pays for it, in the unit that it is sold by.
+    """
     trip_id = purchase.cart.shopping_trip_id
     if isinstance(purchase.priced, list):
         lines: dict[int, PricedLine] = {}
@@ -191,6 +199,8 @@ def _line_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
     for item in purchase.cart.items:
         line = lines.get(item.line_number)
         product = line.product if line else purchase.products.get((item.item_type, item.item_id))
+        sold_by = None if product is None else product.sold_by
+        sold = item.quantity if sold_by in (item.unit, None) else in_sold_by_unit(item.quantity, item.unit, sold_by)
         yield {
             "shopping_trip_id": trip_id,
             "line_number": item.line_number,
@@ -200,17 +210,7 @@ def _line_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
             "item_sku": product.item_sku if product else None,
             "quantity": item.quantity,
             "unit": item.unit,
-            **line_amounts(line),
+            "sold": None if product is None else sold,
+            "sold_unit": sold_by,
+            **line_amounts(line, text),
         }
-
-
-def _sold_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
-    """What left the store and is known to us, whoever pays for it, in the unit that it is sold by."""
-    goods = []
-    for item in purchase.cart.items:
-        product = purchase.products.get((item.item_type, item.item_id))
-        quantity = None if product is None else in_sold_by_unit(item.quantity, item.unit, product.sold_by)
-        if product is not None and quantity is not None:
-            goods.append((product.item_sku, quantity, product.sold_by))
-    for item_sku, sold, unit in sale_rows(goods):
-        yield {"shopping_trip_id": purchase.cart.shopping_trip_id, "item_sku": item_sku, "quantity": sold, "unit": unit}
