@@ -65,7 +65,7 @@ class Zone:
     def __init__(self, name: str, config: Settings, *, places: int, seconds: float) -> None:
         self.name = name
         self.in_flight = InFlight(places, waiting=config.connector_waiting, patience_seconds=seconds)
-        self._config, self._places, self._seconds = config, places, seconds
+        self._config, self._seconds = config, seconds
         self._engine: Engine | None = None
 
     @property
@@ -74,7 +74,7 @@ class Zone:
         if self._engine is None:
             self._engine = serving_engine(
                 database_url(self._config),
-                connections=self._places,
+                connections=self._config.connector_connections,
                 timeout_seconds=self._seconds,
                 application=f"backroom connector {self.name}",
             )

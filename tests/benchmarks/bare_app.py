@@ -18,7 +18,7 @@ def create_app() -> Flask:
     app = Flask(__name__, static_folder=None)
     config = settings()
     engine = serving_engine(
-        database_url(config), connections=config.connector_purchases_calls, timeout_seconds=5, application="bare"
+        database_url(config), connections=config.connector_connections, timeout_seconds=5, application="bare"
     )
 
     @app.post("/bare")

@@ -19,7 +19,7 @@ from tests.benchmarks import requests_made
 from tests.benchmarks.load import Result, as_fast_as_it_goes, at_rate
 from tests.benchmarks.servers import Servers, running
 
-CONNECTIONS = 16
+CONNECTIONS = 64
 HOT = 16  # connections that repeat one id
 BODY = 1_700  # bytes of the reference's rows: about a cart of 8 lines
 SIZES = (1, 10, 100, 1_000)

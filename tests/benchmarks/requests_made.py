@@ -88,7 +88,7 @@ def _cart(port: int, lines: int, chance: random.Random, trip_id: str) -> bytes:
 def _gate_event(port: int, chance: random.Random) -> bytes:
     event_id = str(uuid.UUID(int=chance.getrandbits(128)))
     at = datetime.now(UTC)
-    made_at = int(at.timestamp() * 1000) - chance.randrange(20_000)
+    made_at = int(at.timestamp() * 1000) - chance.randrange(15_000)
     code = f"JWOIMAG{made_at:011x}{chance.randint(1, SHOPPERS):021x}"
     body = {
         "requestId": event_id,

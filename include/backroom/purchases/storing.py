@@ -6,7 +6,7 @@ and one commit cost is shared by all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,10 +20,11 @@ from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement
 from backroom.inventory.movements import in_sold_by_unit
+from backroom.money import places
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, Owner
 from backroom.purchases.minor_units import text
-from backroom.purchases.pricing import PricedCart, PricedLine, Problem, Product
+from backroom.purchases.pricing import CartItem, PricedCart, PricedLine, Problem, Product
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,8 @@ def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[s
 
     No trip may be there twice. Waits for another process that is about to store one of them.
     """
-    rows = {
-        "carts": _json([_cart_row(purchase) for purchase in purchases]),
-        "lines": _json([row for purchase in purchases for row in _line_rows(purchase)]),
-    }
-    return set(_STORE.one(database, rows).stored or ())
+    carts = orjson.dumps([_cart_row(purchase) for purchase in purchases], default=str).decode()
+    return set(_STORE.one(database, {"carts": carts}).stored or ())
 
 
 # What a cart from a shelf relies on. A card's token is the one that Amazon asked about at the gate, where it did.
@@ -94,6 +92,7 @@ _STORE = Statement(f"""
             trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
             tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text, raw_body json,
             answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids text[],
+            tax_included boolean, lines json,
             {OPENING_COLUMNS})
     ), purchased as (
         insert into purchase (
@@ -120,39 +119,31 @@ _STORE = Statement(f"""
         on conflict (shopping_trip_id) do nothing
         returning shopping_trip_id
     ), line as materialized (
-        select line.* from json_to_recordset(%(lines)s::json) as line (
-            shopping_trip_id text, line_number int, line_item_id text, item_id text, item_type text, item_sku text,
-            quantity numeric, unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
+        select cart.shopping_trip_id, cart.store_id, cart.trip_ended_at, cart.received_at, cart.tax_included, line.*
+        from cart join purchased using (shopping_trip_id)
+        cross join lateral json_to_recordset(cart.lines) as line (
+            line_number int, line_item_id text, item_id text, item_type text, item_sku text, quantity numeric,
+            unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
             promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
-            tax_amount numeric, tax_included boolean, total numeric, sold numeric, sold_unit text)
-        join purchased using (shopping_trip_id)
+            tax_amount numeric, total numeric, sold numeric, sold_unit text)
     ), lined as (
         insert into purchase_line (
             shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
             price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
             tax_amount, tax_included, total)
         select shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
-            price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
-            tax_amount, tax_included, total from line
+            price_unit, list_amount, coalesce(promotions, '[]'), promotion_amount, product_tax_code, tax_rate,
+            tax_jurisdiction, tax_amount, tax_included and total is not null, total from line
     ), moved as (
         insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
-        select cart.store_id, sold.item_sku, cart.shopping_trip_id, 'SALE', sold.quantity, sold.sold_unit,
-               cart.trip_ended_at, cart.received_at
-        from (
-            select shopping_trip_id, item_sku, sold_unit, -sum(sold) as quantity from line
-            where sold > 0 group by shopping_trip_id, item_sku, sold_unit
-        ) as sold
-        join cart using (shopping_trip_id)
+        select store_id, item_sku, shopping_trip_id, 'SALE', -sum(sold), sold_unit, trip_ended_at, received_at
+        from line where sold > 0
+        group by shopping_trip_id, item_sku, sold_unit, store_id, trip_ended_at, received_at
     ), to_charge as (
         select cart.* from cart join purchased using (shopping_trip_id) where charge_total is not null
     ), {OPEN_CHARGE.format(source="to_charge")}
     select array_agg(shopping_trip_id) as stored from purchased
 """)  # noqa: S608 - constants of the code
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    """Decimals as text, which PostgreSQL reads exactly."""
-    return orjson.dumps(rows, default=str).decode()
 
 
 def _cart_row(purchase: Purchase) -> dict[str, Any]:
@@ -173,6 +164,8 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
         "state": purchase.state,
         "currency": purchase.currency,
         **totals(purchase.priced),
+        "tax_included": isinstance(purchase.priced, PricedCart) and purchase.priced.tax_included,
+        "lines": _line_rows(purchase),
         "priced_by": purchase.priced_by,
         "body_hash": cart.meaning(),
         "raw_body": orjson.Fragment(purchase.raw_body),  # as it came: jsonb keeps every digit, a float would not
@@ -186,31 +179,49 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
     return row
 
 
-def _line_rows(purchase: Purchase) -> Iterator[dict[str, Any]]:
+def _line_rows(purchase: Purchase) -> list[dict[str, Any]]:
     """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved.
 
     `sold` is what of a known product left the store, whoever pays for it, in the unit that it is sold by.
     """
-    trip_id = purchase.cart.shopping_trip_id
     if isinstance(purchase.priced, list):
-        lines: dict[int, PricedLine] = {}
-    else:
-        lines = {line.item.line_number: line for line in purchase.priced.lines}
-    for item in purchase.cart.items:
-        line = lines.get(item.line_number)
-        product = line.product if line else purchase.products.get((item.item_type, item.item_id))
-        sold_by = None if product is None else product.sold_by
-        sold = item.quantity if sold_by in (item.unit, None) else in_sold_by_unit(item.quantity, item.unit, sold_by)
-        yield {
-            "shopping_trip_id": trip_id,
-            "line_number": item.line_number,
-            "line_item_id": item.line_item_id,
-            "item_id": item.item_id,
-            "item_type": item.item_type,
-            "item_sku": product.item_sku if product else None,
-            "quantity": item.quantity,
-            "unit": item.unit,
-            "sold": None if product is None else sold,
-            "sold_unit": sold_by,
-            **line_amounts(line, text),
-        }
+        return [_line(item, purchase.products.get((item.item_type, item.item_id))) for item in purchase.cart.items]
+    digits = places(purchase.currency)
+    return [_line(line.item, line.product) | _amounts(line, digits) for line in purchase.priced.lines]
+
+
+def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "line_number": item.line_number,
+        "line_item_id": item.line_item_id,
+        "item_id": item.item_id,
+        "item_type": item.item_type,
+        "quantity": item.quantity,
+        "unit": item.unit,
+    }
+    if product is not None:
+        sold_by = product.sold_by
+        row["item_sku"] = product.item_sku
+        row["sold"] = item.quantity if sold_by == item.unit else in_sold_by_unit(item.quantity, item.unit, sold_by)
+        row["sold_unit"] = sold_by
+    return row
+
+
+def _amounts(line: PricedLine, digits: int) -> dict[str, Any]:
+    """As `amounts.line_amounts`, as text; what is null or empty is left out."""
+    product = line.product
+    row: dict[str, Any] = {
+        "list_price": line.list_price,
+        "price_unit": product.sold_by,
+        "list_amount": text(line.list_minor, digits),
+        "promotion_amount": text(line.promotion_minor, digits),
+        "product_tax_code": product.product_tax_code,
+        "tax_rate": product.tax_rate,
+        "tax_amount": text(line.tax_minor, digits),
+        "total": text(line.total_minor, digits),
+    }
+    if product.tax_jurisdiction is not None:
+        row["tax_jurisdiction"] = product.tax_jurisdiction
+    if line.taken:
+        row["promotions"] = line_amounts(line, text)["promotions"]
+    return row
