@@ -11,7 +11,7 @@ SERVICES ?=
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install system demo up test lint format lock clean
+.PHONY: help install system demo up test bench lint format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connect
 
 test: $(READY) system ## every test; TESTS=tests/charges for a part
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+bench: $(READY) ## how fast the connector is, against a bare insert of the same run
+	$(PYTHON) -m tests.benchmarks.connector
 
 lint: $(READY) ## format, lint, types, who may import whom
 	$(VENV)/bin/ruff format --check .

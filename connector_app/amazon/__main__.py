@@ -38,7 +38,7 @@ def _serve(config: Settings) -> None:
     """More threads than calls that are worked on or wait, so that there is always one to turn a call away."""
     worked_on = config.connector_gate_calls + config.connector_purchases_calls
     Granian(
-        "connector_app.amazon:create_app",
+        "connector_app.amazon.worker:create_app",
         factory=True,
         interface=Interfaces.WSGI,
         address=config.connector_host,

@@ -9,7 +9,6 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from flask import Flask, Response, g, request
 
 from backroom import logs
@@ -25,7 +24,7 @@ from connector_app.amazon.body import read_body
 
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "metrics.metrics", "openapi.document"})
 
-log = structlog.get_logger("connector")
+LOGGED = ("request_id", "trip_id", "store_id", "outcome")
 
 
 def create_app(config: Settings | None = None, clock: Clock = system_clock) -> Flask:
@@ -46,7 +45,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     for room in (health, metrics, openapi, identity, fraud_and_abuse, order):
         app.register_blueprint(room.blueprint)
     errors.register(app)
-    app.after_request(_report)
+    _report_each_call(app, config)
     return app
 
 
@@ -72,22 +71,26 @@ def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: A
         return errors.envelope(403, f"authentication: {refusal}")
 
 
-def _report(response: Response) -> Response:
-    """Logs and counts the call. What is logged of it are ids and an outcome, never what was sent."""
-    call = request._get_current_object()  # type: ignore[attr-defined]
-    facts: dict[str, Any] = g._get_current_object().__dict__
-    seconds = time.perf_counter() - facts.get("began", time.perf_counter())
-    rule = call.url_rule
-    operation = rule.endpoint if rule else "none"
-    if operation in OPEN_ENDPOINTS:
+def _report_each_call(app: Flask, config: Settings) -> None:
+    """Logs and counts it. What is logged of a call are ids and an outcome, never what was sent."""
+    logged = logs.LEVELS[config.log_level] <= logs.LEVELS["INFO"]
+
+    @app.after_request
+    def _report(response: Response) -> Response:
+        call = request._get_current_object()  # type: ignore[attr-defined]
+        facts: dict[str, Any] = g._get_current_object().__dict__
+        rule = call.url_rule
+        operation = rule.endpoint if rule else "none"
+        if operation in OPEN_ENDPOINTS:
+            return response
+        seconds = time.perf_counter() - facts.get("began", time.perf_counter())
+        metrics.observe(operation, response.status_code, facts.get("outcome"), seconds)
+        if logged:
+            logs.call_answered(
+                method=call.method,
+                path=rule.rule if rule else "no such path",
+                status=response.status_code,
+                seconds=round(seconds, 4),
+                **{name: facts[name] for name in LOGGED if facts.get(name)},
+            )
         return response
-    metrics.observe(operation, response.status_code, facts.get("outcome"), seconds)
-    log.info(
-        "call",
-        method=call.method,
-        path=rule.rule if rule else "no such path",
-        status=response.status_code,
-        seconds=round(seconds, 4),
-        **{name: facts[name] for name in ("request_id", "trip_id", "store_id", "outcome") if facts.get(name)},
-    )
-    return response

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
@@ -82,15 +82,16 @@ class Gateway:
 
     def __init__(self, secret: str, allowed: dict[str, list[str]]) -> None:
         """`allowed`: ARNs by the blueprint that serves the path."""
-        self._secret = secret
-        self._allowed = allowed
+        self._secret = secret.encode()
+        self._allowed = {path: tuple(arns) for path, arns in allowed.items()}
 
     def refusal(self, request: Request, body_sha256: str | None) -> str | None:
         """Refuses what did not come through the gateway, and callers that are not on the path's list."""
-        if not _same(request.headers.get(SECRET_HEADER, ""), self._secret):
+        headers = request.headers
+        given = headers.get(SECRET_HEADER, "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._secret):
             return "the call did not come through the gateway"
-        caller = request.headers.get(CALLER_HEADER, "")
-        if not is_allowed(caller, self._allowed.get(request.blueprint or "", [])):
+        if not is_allowed(headers.get(CALLER_HEADER, ""), self._allowed.get(request.blueprint or "", ())):
             return "the caller is not on this path's list"
         return None
 
@@ -155,7 +156,8 @@ class _SignerOfReceived(SigV4Auth):
         return self._body_sha256
 
 
-def is_allowed(caller: str, allowed: Iterable[str]) -> bool:
+@lru_cache(maxsize=256)
+def is_allowed(caller: str, allowed: tuple[str, ...]) -> bool:
     """Whether the ARN is on the list: as it is, or as a session of a role on it (whose ARN has another shape)."""
     session = _ASSUMED_ROLE.fullmatch(caller)
     for entry in allowed:

@@ -32,24 +32,31 @@ class InFlight:
         self._line = _tokens(places + waiting)
         self._patience = patience_seconds
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Holds a place. Raises AtCapacity where the line is full, or no place is free within the patience."""
+    def enter(self) -> None:
+        """Takes a place. Raises AtCapacity where the line is full, or no place is free within the patience."""
         try:
             self._line.get_nowait()
         except Empty:
             raise AtCapacity from None
         try:
-            try:
-                self._places.get(timeout=self._patience)
-            except Empty:
-                raise AtCapacity from None
-            try:
-                yield
-            finally:
-                self._places.put(None)
-        finally:
+            self._places.get(timeout=self._patience)
+        except Empty:
             self._line.put(None)
+            raise AtCapacity from None
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self._places.put(None)
+        self._line.put(None)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place. Raises AtCapacity as `enter` does."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
 
 
 def _tokens(number: int) -> SimpleQueue[None]:
@@ -102,13 +109,15 @@ def in_zone(name: str) -> Callable[[Callable[[Engine], Any]], Callable[[], Any]]
         @wraps(view)
         def limited() -> Any:
             zone: Zone = current_app.config["ZONES"][name]
-            with zone.in_flight.place():
-                try:
-                    return view(zone.engine)
-                except Exception as error:
-                    if not is_lost(error):
-                        raise
-                    return view(zone.engine)
+            zone.in_flight.enter()
+            try:
+                return view(zone.engine)
+            except Exception as error:
+                if not is_lost(error):
+                    raise
+                return view(zone.engine)
+            finally:
+                zone.in_flight.leave()
 
         return limited
 

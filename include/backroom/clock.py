@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]
@@ -25,9 +26,14 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(f"{text!r} is outside the years 1 to 9999") from error
 
 
+@lru_cache(maxsize=1024)
+def _date_of_minute(minute: datetime, time_zone: str) -> date:
+    return minute.astimezone(ZoneInfo(time_zone)).date()
+
+
 def business_date(moment: datetime, time_zone: str) -> date:
     """The store's calendar day at that moment: the day the books of that store count it on."""
-    return moment.astimezone(ZoneInfo(time_zone)).date()
+    return _date_of_minute(moment.replace(second=0, microsecond=0), time_zone)  # zones differ by whole minutes
 
 
 def business_day_bounds(day: date, time_zone: str) -> tuple[datetime, datetime]:

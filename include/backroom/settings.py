@@ -67,13 +67,13 @@ class Settings(BaseSettings):
     )
     connector_host: str = Field("127.0.0.1", description="address that the connector listens on")
     connector_workers: int = Field(2, ge=1, le=64, description="processes that serve the connector")
-    connector_gate_calls: int = Field(16, ge=1, le=100, description="gate calls worked on at once per process")
-    connector_purchases_calls: int = Field(16, ge=1, le=100, description="carts worked on at once per process")
+    connector_gate_calls: int = Field(12, ge=1, le=100, description="gate calls worked on at once per process")
+    connector_purchases_calls: int = Field(12, ge=1, le=100, description="carts worked on at once per process")
     connector_connections: int = Field(
         4, ge=1, le=50, description="database connections per process, for the gate and for carts each"
     )
     connector_waiting: int = Field(
-        64, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
+        24, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
     )
     connector_gate_seconds: float = Field(
         1.5, gt=0, le=2, description="longest wait of a gate call for a place, a lock or the database; Amazon waits 2 s"

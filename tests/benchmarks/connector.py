@@ -7,7 +7,7 @@ medians are compared. Ends with 1 where a goal is missed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
@@ -19,7 +19,7 @@ from tests.benchmarks import requests_made
 from tests.benchmarks.load import Result, as_fast_as_it_goes, at_rate
 from tests.benchmarks.servers import Servers, running
 
-CONNECTIONS = 64
+CONNECTIONS = 24
 HOT = 16  # connections that repeat one id
 BODY = 1_700  # bytes of the reference's rows: about a cart of 8 lines
 SIZES = (1, 10, 100, 1_000)
@@ -62,7 +62,9 @@ def _warm_up(servers: Servers, seeds: Iterator[int], seconds: float) -> None:
         _flat_out(servers, kind, next(seeds), seconds)
 
 
-def _throughput(servers, seeds, seconds, rounds, say):  # type: ignore[no-untyped-def]
+def _throughput(
+    servers: Servers, seeds: Iterator[int], seconds: float, rounds: int, say: Callable[[str], None]
+) -> tuple[list[Goal], dict[str, float]]:
     found: dict[str, list[float]] = {"bare": [], "purchases": [], "gate": []}
     for number in range(rounds):
         for kind, rates in found.items():
@@ -70,14 +72,23 @@ def _throughput(servers, seeds, seconds, rounds, say):  # type: ignore[no-untype
             rates.append(_flat_out(servers, kind, next(seeds), seconds).rate)
     rates = {kind: median(several) for kind, several in found.items()}
     goals = [
-        Goal("purchases of 8 lines, requests a second ÷ reference", rates["purchases"] / rates["bare"], 0.6, True, "×", 0.8),
+        Goal(
+            "purchases of 8 lines, requests a second ÷ reference",
+            rates["purchases"] / rates["bare"],
+            0.6,
+            True,
+            "×",
+            0.8,
+        ),
         Goal("gate calls, requests a second ÷ reference", rates["gate"] / rates["bare"], 0.7, True, "×", 0.9),
-    ]  # fmt: skip
+    ]
     return goals, rates
 
 
-def _latency(servers, seeds, seconds, rates, say):  # type: ignore[no-untyped-def]
-    goals = []
+def _latency(
+    servers: Servers, seeds: Iterator[int], seconds: float, rates: dict[str, float], say: Callable[[str], None]
+) -> list[Goal]:
+    goals: list[Goal] = []
     for kind, limit in (("purchases", 0.05), ("gate", 0.025)):
         say(f"latency at half the rate: {kind}")
         result = at_rate(

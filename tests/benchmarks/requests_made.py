@@ -22,6 +22,9 @@ ARNS = {
 MADE = 4_000
 
 
+_codes: set[str] = set()
+
+
 def carts(port: int, lines: int, seed: int, number: int = MADE) -> Iterator[bytes]:
     """New carts of so many lines, entered by card."""
     chance = random.Random(seed)
@@ -90,6 +93,9 @@ def _gate_event(port: int, chance: random.Random) -> bytes:
     at = datetime.now(UTC)
     made_at = int(at.timestamp() * 1000) - chance.randrange(15_000)
     code = f"JWOIMAG{made_at:011x}{chance.randint(1, SHOPPERS):021x}"
+    while code in _codes:  # a code opens one gate
+        code = f"JWOIMAG{made_at:011x}{chance.randint(1, SHOPPERS):021x}"
+    _codes.add(code)
     body = {
         "requestId": event_id,
         "identityKey": base64.b64encode(code.encode()).decode(),

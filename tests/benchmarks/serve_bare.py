@@ -18,7 +18,10 @@ if __name__ == "__main__":
         interface=Interfaces.WSGI,
         port=int(sys.argv[1]),
         workers=config.connector_workers,
-        blocking_threads=config.connector_gate_calls + config.connector_purchases_calls + 2 * config.connector_waiting + 4,
+        blocking_threads=config.connector_gate_calls
+        + config.connector_purchases_calls
+        + 2 * config.connector_waiting
+        + 4,
         websockets=False,
         log_level=LogLevels.warning,
     ).serve()

@@ -22,7 +22,7 @@ TEN = Decimal(10)
 
 
 def jitter(seed: int | str) -> Random:
-    return Random(seed)  # noqa: S311 - not for secrets
+    return Random(seed)
 
 
 def charge(state: State, **values: object) -> ChargeState:

@@ -47,7 +47,7 @@ charge_event = Table(
     "charge_event",
     metadata,
     Column("event_id", BigInteger, Identity(), primary_key=True),
-    Column("shopping_trip_id", Identifier, ForeignKey("charge.shopping_trip_id"), nullable=False, index=True),
+    Column("shopping_trip_id", Identifier, ForeignKey("charge.shopping_trip_id"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("amount", Amount),
     Column("currency", Text),

@@ -19,7 +19,7 @@ _ABOVE_ZERO = r"^(?:[0-9]*[1-9][0-9]*(?:\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)$"  # t
 def _quantity(value: str) -> str:
     if not _QUANTITY.fullmatch(value):
         raise ValueError("not a plain decimal number such as 1.5")
-    if not Decimal(value):
+    if not value.strip("0."):
         raise ValueError("not above zero")
     return value
 

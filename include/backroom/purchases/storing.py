@@ -86,13 +86,14 @@ def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[s
 # What a cart from a shelf relies on. A card's token is the one that Amazon asked about at the gate, where it did.
 _STORE = Statement(f"""
     with cart as materialized (
-        select * from json_to_recordset(%(carts)s::json) as cart (
+        select * from jsonb_to_recordset(%(carts)s::jsonb) as cart (
             purchase_id text, shopping_trip_id text, request_id text, store_id text, business_date date,
             entry_method text, shopper_id text, shopper_type text, shopper_identity text, trip_started_at timestamptz,
             trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
-            tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text, raw_body json,
+            tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text,
+            raw_body jsonb,
             answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids text[],
-            tax_included boolean, lines json,
+            tax_included boolean, lines jsonb,
             {OPENING_COLUMNS})
     ), purchased as (
         insert into purchase (
@@ -107,7 +108,7 @@ _STORE = Statement(f"""
                 order by asked.authorized desc, asked.received_at, asked.gate_authentication_event_id limit 1
             ), shopper_identity) else shopper_identity end,
             trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total, tax_included_total,
-            total, priced_by, body_hash, raw_body::jsonb, convert_to(answer, 'UTF8'), received_at
+            total, priced_by, body_hash, raw_body, convert_to(answer, 'UTF8'), received_at
         from cart
         where shelf_version is null or (
             (select true from price_book_version as book
@@ -121,7 +122,7 @@ _STORE = Statement(f"""
     ), line as materialized (
         select cart.shopping_trip_id, cart.store_id, cart.trip_ended_at, cart.received_at, cart.tax_included, line.*
         from cart join purchased using (shopping_trip_id)
-        cross join lateral json_to_recordset(cart.lines) as line (
+        cross join lateral jsonb_to_recordset(cart.lines) as line (
             line_number int, line_item_id text, item_id text, item_type text, item_sku text, quantity numeric,
             unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
             promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,

@@ -162,7 +162,7 @@ Index("ix_purchase_bad_cart", purchase.c.trip_started_at, postgresql_where=purch
 purchase_line = Table(
     "purchase_line",
     metadata,
-    Column("shopping_trip_id", Identifier, ForeignKey("purchase.shopping_trip_id"), nullable=False),
+    Column("shopping_trip_id", Identifier, nullable=False, comment="of a purchase, with which its lines go in"),
     Column("line_number", Integer, nullable=False, comment="from 1, in the cart's order"),
     Column("line_item_id", Identifier),
     Column("item_id", Identifier, nullable=False, comment="as it came"),

@@ -509,6 +509,10 @@ def upgrade() -> None:
         ["shopper_identity"],
         postgresql_where=sa.text("shopper_id IS NOT NULL AND shopper_identity IS NOT NULL"),
     )
+    # the unique key of charge_event begins with the trip; a line goes in with its purchase, in one statement
+    op.drop_index("ix_charge_event_shopping_trip_id", table_name="charge_event")
+    op.drop_constraint(op.f("fk_purchase_line_shopping_trip_id_purchase"), "purchase_line")
+    op.alter_column("purchase_line", "shopping_trip_id", comment="of a purchase, with which its lines go in")
     _raise_version_with_each_change()
     _grant()
 
@@ -560,6 +564,14 @@ def _grant() -> None:
 
 
 def downgrade() -> None:
+    op.create_foreign_key(
+        op.f("fk_purchase_line_shopping_trip_id_purchase"),
+        "purchase_line",
+        "purchase",
+        ["shopping_trip_id"],
+        ["shopping_trip_id"],
+    )
+    op.create_index("ix_charge_event_shopping_trip_id", "charge_event", ["shopping_trip_id"])
     op.execute("drop function raise_price_book_version() cascade")
     op.drop_table("price_book_version")
     op.drop_index("ix_purchase_card_of_shopper", table_name="purchase")
