@@ -121,19 +121,6 @@ def answer_body(decision: Authorization) -> bytes:
     ).encode()
 
 
-def identity_of_trip(connection: Connection, shopping_trip_id: str) -> str | None:
-    """The token of the card that was authorized for the trip: it owns what the trip leaves unpaid.
-
-    Of several, the first that was authorized, else the first that asked. None where no card was ever asked about.
-    """
-    return connection.execute(_IDENTITY_OF_TRIP, {"trip": shopping_trip_id, "removed": REMOVED}).scalar_one_or_none()
-
-
-_IDENTITY_OF_TRIP = text(
-    "select shopper_identity from shopper_authorization where shopping_trip_id = :trip"
-    " and shopper_identity <> :removed order by authorized desc, received_at, gate_authentication_event_id limit 1"
-)
-
 # A flagged shopper's card is one that was sent with a trip of theirs.
 _KNOWN = text("""
     select store.active, store.risk_strategy, store.currency,

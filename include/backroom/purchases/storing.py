@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine
 
-from backroom.card_numbers import REMOVED
 from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement
+from backroom.entry.card_of_trip import CARD_OF_TRIP
 from backroom.inventory.movements import in_sold_by_unit
 from backroom.money import places
 from backroom.purchases.amounts import line_amounts, totals
@@ -102,11 +102,8 @@ _STORE = Statement(f"""
             tax_included_total, total, priced_by, body_hash, raw_body, response_body, received_at)
         select purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method, shopper_id,
             shopper_type,
-            case when by_card then coalesce((
-                select asked.shopper_identity from shopper_authorization as asked
-                where asked.shopping_trip_id = cart.shopping_trip_id and asked.shopper_identity <> '{REMOVED}'
-                order by asked.authorized desc, asked.received_at, asked.gate_authentication_event_id limit 1
-            ), shopper_identity) else shopper_identity end,
+            case when by_card then coalesce(({CARD_OF_TRIP.format(trip="cart.shopping_trip_id")}), shopper_identity)
+                 else shopper_identity end,
             trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total, tax_included_total,
             total, priced_by, body_hash, raw_body, convert_to(answer, 'UTF8'), received_at
         from cart
