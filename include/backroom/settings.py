@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 class Settings(BaseSettings):
     """One object for the whole back office; each app reads the part that it needs."""
 
-    model_config = SettingsConfigDict(env_prefix="BACKROOM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BACKROOM_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     env: Literal["development", "production"] = Field(
         "development", description="production forbids the unauthenticated mode of the connector"
