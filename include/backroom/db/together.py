@@ -40,7 +40,7 @@ class Together(Generic[Item, Result]):
                 raise TookTooLong
             self._way.acquire()  # it is among those that are under way
         try:
-            if not place.done:
+            while not place.done:
                 self._go()
         finally:
             self._way.release()
@@ -49,16 +49,16 @@ class Together(Generic[Item, Result]):
         return place.result  # type: ignore[return-value]
 
     def _go(self) -> None:
-        """With those who wait, the longest first; goes on until the caller's own place was among them."""
+        """With those who wait, the longest first; the caller goes on until its own place was among them."""
         places = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         try:
-            results = self._work([place.item for place in places])
-        except Exception as error:  # noqa: BLE001 - each of the items raises it
+            for place, result in zip(places, self._work([place.item for place in places]), strict=True):
+                place.result = result
+        except BaseException as error:  # noqa: BLE001 - each of the items raises it
             for place in places:
-                place.error, place.done = error, True
-        else:
-            for place, result in zip(places, results, strict=True):
-                place.result, place.done = result, True
+                place.error = error
+        for place in places:
+            place.done = True
 
     def _leave(self, place: _Place[Item, Result]) -> bool:
         try:

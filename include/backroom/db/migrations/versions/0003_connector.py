@@ -545,9 +545,10 @@ def _raise_version_with_each_change() -> None:
         end $$
     """)
     for table in PRICED_BY:
-        for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old")):
+        # an update that moves a row from store to store changes both
+        for event, rows in (("insert", "new"), ("update", "new"), ("update", "old"), ("delete", "old")):
             op.execute(
-                f"create trigger price_book_{event} after {event} on {table} referencing {rows} table as changed"
+                f"create trigger price_book_{event}_{rows} after {event} on {table} referencing {rows} table as changed"
                 " for each statement execute function raise_price_book_version()"
             )
 
