@@ -10,9 +10,11 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -208,11 +210,11 @@ class LiveConnector:
         return (client or httpx).post(self.url + path, content=raw, headers=headers, timeout=20)
 
 
-@pytest.fixture(scope="module")
-def live(retailer: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveConnector]:
-    """A served connector over the module's database."""
+@contextmanager
+def serving(folder: Path, **environment: str) -> Iterator[LiveConnector]:
+    """The connector as a server of its own, over the database of this process's environment."""
     port = free_port()
-    log = tmp_path_factory.mktemp("connector") / "log"
+    log = folder / f"log-{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "connector_app.amazon"],
@@ -221,6 +223,7 @@ def live(retailer: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 "BACKROOM_CONNECTOR_PORT": str(port),
                 "BACKROOM_CONNECTOR_ACCESS_KEY_ID": KEY_ID,
                 "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": SECRET,
+                **environment,
             },
             stdout=output,
             stderr=output,
@@ -232,6 +235,19 @@ def live(retailer: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def live(retailer: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveConnector]:
+    """A served connector over the module's database."""
+    with serving(tmp_path_factory.mktemp("connector")) as server:
+        yield server
+
+
+@pytest.fixture
+def served(retailer: Engine, tmp_path: Path) -> Callable[..., AbstractContextManager[LiveConnector]]:
+    """Starts servers over the module's database; each ends with its `with`."""
+    return lambda **environment: serving(tmp_path, **environment)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], said: Callable[[], str]) -> None:

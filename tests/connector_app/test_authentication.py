@@ -176,8 +176,8 @@ def test_behind_the_gateway_each_path_has_its_callers(
 
 
 def test_a_role_with_a_path_is_the_role_of_its_sessions() -> None:
-    assert is_allowed("arn:aws:sts::111122223333:assumed-role/OrderingGateway/x", [ORDERING_ROLE])
-    assert not is_allowed("arn:aws:sts::111122223333:assumed-role/service/OrderingGateway", [IDENTITY_ROLE])
+    assert is_allowed("arn:aws:sts::111122223333:assumed-role/OrderingGateway/x", (ORDERING_ROLE,))
+    assert not is_allowed("arn:aws:sts::111122223333:assumed-role/service/OrderingGateway", (IDENTITY_ROLE,))
 
 
 @pytest.mark.parametrize("client", [sigv4, gateway])
@@ -214,3 +214,41 @@ def test_a_mode_without_what_it_needs_does_not_start(settings: dict[str, Any], c
 def test_authentication_is_not_switched_off_in_production() -> None:
     with pytest.raises(ValidationError, match="development only"):
         Settings(env="production", connector_auth="off")
+
+
+def test_switched_off_in_development_everyone_is_let_through(retailer: Engine) -> None:
+    client = create_app(Settings(connector_auth="off")).test_client()
+    for headers in ({}, {"Authorization": "nonsense"}, {"X-Caller-Arn": "arn:aws:iam::1:role/nobody"}):
+        assert client.post(ORDER, data=cart(), headers=headers).status_code == 201
+
+
+def test_behind_the_gateway_a_signature_alone_or_no_secret_at_all_is_refused(retailer: Engine) -> None:
+    """The gateway has checked the signature; who goes around it has none of its secrets."""
+    assert send(gateway(), ORDER, cart()).status_code == 403
+    assert send(gateway(), ORDER, cart(), headers={"X-Caller-Arn": ORDERING_ROLE}).status_code == 403
+    for secret in ("", "gateway-secre", "gateway-secret2", "gateway-secr\u00e9t"):
+        headers = {"X-Caller-Arn": ORDERING_ROLE, "X-Backroom-Gateway-Secret": secret}
+        assert gateway().post(ORDER, data=cart(), headers=headers).status_code == 403
+    with pytest.raises(ValidationError, match="BACKROOM_CONNECTOR_GATEWAY_SECRET"):
+        Settings(env="production", connector_auth="gateway", connector_ordering_arns=[ORDERING_ROLE])
+
+
+def test_a_good_caller_of_one_path_does_not_open_another_afterwards(retailer: Engine) -> None:
+    """What was found about a caller is remembered by path."""
+    client = gateway()
+    headers = {"X-Caller-Arn": ORDERING_ROLE, "X-Backroom-Gateway-Secret": "gateway-secret"}
+    for _ in range(2):
+        assert client.post(ORDER, data=cart(), headers=headers).status_code == 201
+        assert client.post(GATE, json=gate_body(), headers=headers).status_code == 403
+
+
+def test_an_altered_body_is_refused_and_leaves_no_trace(retailer: Engine) -> None:
+    body = cart_body(line())
+    signed, sent = json.dumps(body).encode(), json.dumps({**body, "storeId": "STORE-002"}).encode()
+    assert send(sigv4(), ORDER, signed, sent=sent).status_code == 403
+    with retailer.connect() as connection:
+        found = connection.scalar(
+            text("select count(*) from purchase where shopping_trip_id = :trip"),
+            {"trip": body["idempotentShoppingTripId"]},
+        )
+    assert found == 0

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,6 +32,7 @@ from tests.connector_app.conftest import (
     line,
     new_uuid,
     scan_code,
+    signed_headers,
 )
 
 
@@ -56,6 +59,99 @@ def test_twenty_copies_of_a_cart_have_one_effect(live: LiveConnector, retailer: 
     trip = body["idempotentShoppingTripId"]
     assert count(retailer, "select count(*) from purchase_line where shopping_trip_id = :trip", trip=trip) == 2
     assert count(retailer, "select count(*) from charge_event where shopping_trip_id = :trip", trip=trip) == 1
+
+
+def test_a_hundred_copies_of_a_cart_at_once_have_one_effect_and_a_hundred_equal_answers(
+    live: LiveConnector, retailer: Engine
+) -> None:
+    body = cart_body(line(), line("SOAP"))
+    answers = at_once(100, lambda _: again(live, "/v1/order/purchases", body))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
+    assert effects(retailer, body["idempotentShoppingTripId"]) == (1, 2, 1, 1, 2, 0)
+
+
+@pytest.mark.parametrize(("age", "key", "status"), [(9, None, 200), (0, "nobody at all", 401)])
+def test_a_hundred_copies_of_a_gate_event_at_once_get_one_answer(
+    live: LiveConnector, retailer: Engine, age: int, key: str | None, status: int
+) -> None:
+    body = gate_body(key or scan_code(age=age))
+    answers = at_once(100, lambda _: again(live, "/v1/identity/identity-keys", body))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(status, answers[0].content)}
+    event = body["authEvent"]["id"]
+    assert count(retailer, "select count(*) from gate_decision where auth_event_id = :event", event=event) == 1
+    used = count(retailer, "select count(*) from scan_code_use where auth_event_id = :event", event=event)
+    assert used == (1 if status == 200 else 0)
+
+
+def test_copies_across_a_restart_of_the_server_have_one_effect(
+    served: Callable[[], AbstractContextManager[LiveConnector]], retailer: Engine
+) -> None:
+    cart, event = cart_body(line(), line("SOAP")), gate_body(scan_code(age=11))
+    calls = [("/v1/order/purchases", cart), ("/v1/identity/identity-keys", event)] * 10
+    found: list[dict[str, set[tuple[int, bytes]]]] = []
+    for _ in range(2):
+        with served() as server:
+            answers = at_once(len(calls), lambda which, server=server: again(server, *calls[which]))
+        found.append({path: set() for path, _ in calls})
+        for (path, _), answer in zip(calls, answers, strict=True):
+            found[-1][path].add((answer.status_code, answer.content))
+    assert found[0] == found[1]
+    assert {path: [status for status, _ in one] for path, one in found[0].items()} == {
+        "/v1/order/purchases": [201], "/v1/identity/identity-keys": [200],
+    }  # fmt: skip
+    assert effects(retailer, cart["idempotentShoppingTripId"]) == (1, 2, 1, 1, 2, 0)
+
+
+def test_a_first_answer_that_nobody_reads_is_given_to_the_repeat(live: LiveConnector, retailer: Engine) -> None:
+    cart, event = cart_body(line()), gate_body(scan_code(age=13))
+    for path, body, table, key in (
+        ("/v1/order/purchases", cart, "purchase", ("shopping_trip_id", cart["idempotentShoppingTripId"])),
+        ("/v1/identity/identity-keys", event, "gate_decision", ("auth_event_id", event["authEvent"]["id"])),
+    ):
+        send_and_hang_up(live, path, body)
+        query = f"select count(*) from {table} where {key[0]} = :id"
+        deadline = time.monotonic() + 20
+        while not count(retailer, query, id=key[1]) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        repeats = [live.post(path, body) for _ in range(2)]
+        with retailer.connect() as connection:
+            kept = connection.execute(
+                text(f"select response_body from {table} where {key[0]} = :id"), {"id": key[1]}
+            ).scalars().all()  # fmt: skip
+        assert [(one.status_code, one.content) for one in repeats] == [
+            (201 if table == "purchase" else 200, bytes(kept[0]))
+        ] * 2
+    assert effects(retailer, cart["idempotentShoppingTripId"]) == (1, 1, 1, 1, 1, 0)
+
+
+def effects(engine: Engine, trip: str) -> tuple[int, ...]:
+    """Purchases, lines, charges, charge events, stock movements, questions."""
+    tables = ("purchase", "purchase_line", "charge", "charge_event")
+    return (
+        *(count(engine, f"select count(*) from {name} where shopping_trip_id = :trip", trip=trip) for name in tables),
+        count(engine, "select count(*) from stock_movement where source = :trip", trip=trip),
+        count(engine, "select count(*) from review_case where subject = :trip", trip=trip),
+    )
+
+
+def again(server: LiveConnector, path: str, body: dict[str, Any]) -> httpx.Response:
+    """As a caller that is told to try again does."""
+    while True:
+        answer = server.post(path, body)
+        if answer.status_code not in (429, 503):
+            return answer
+        time.sleep(0.1)
+
+
+def send_and_hang_up(live: LiveConnector, path: str, body: dict[str, Any]) -> None:
+    """The whole call, and the connection is gone before anything of the answer was read."""
+    raw = json.dumps(body).encode()
+    headers = {**signed_headers("POST", live.url + path, raw), "Content-Length": str(len(raw))}
+    host, port = live.url.removeprefix("http://").split(":")
+    headers["Host"] = f"{host}:{port}"
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((host, int(port))) as line:
+        line.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + raw)
 
 
 def test_of_different_carts_at_once_one_stands_and_the_others_get_its_answer(
@@ -97,8 +193,6 @@ def test_an_answer_is_the_same_after_a_restart(live: LiveConnector, retailer: En
 
 
 def test_a_body_in_chunks_without_a_length_is_read(live: LiveConnector) -> None:
-    from tests.connector_app.conftest import signed_headers
-
     url = f"{live.url}/v1/order/purchases"
     raw = json.dumps(cart_body(line())).encode()
     headers = signed_headers("POST", url, raw)
@@ -165,19 +259,21 @@ def test_a_port_that_is_taken_is_one_line(retailer: Engine) -> None:
 
 
 def test_without_its_database_it_is_alive_but_not_ready_and_asks_to_try_again(
-    retailer: Engine, monkeypatch: pytest.MonkeyPatch
+    retailer: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from backroom.db.engine import make_engine
 
-    gone = make_engine(f"postgresql+psycopg://x:y@127.0.0.1:{free_port()}/z")
-    for module in ("backroom.db.engine", "connector_app.amazon.health"):
-        monkeypatch.setattr(f"{module}.engine", lambda: gone)
-    client = create_app(Settings(connector_auth="off"), lambda: NOW).test_client()
+    nowhere = f"postgresql+psycopg://x:y@127.0.0.1:{free_port()}/z"
+    monkeypatch.setattr("connector_app.amazon.health.engine", lambda: make_engine(nowhere))
+    config = Settings(connector_auth="off", database_url=nowhere, refused_spool=str(tmp_path))
+    client = create_app(config, lambda: NOW).test_client()
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
     assert client.post("/v1/order/purchases", json=cart_body(line())).status_code == 503
-    assert client.post("/v1/order/purchases", json={}).status_code == 503
     assert client.post("/v1/identity/identity-keys", json=gate_body()).status_code == 500
+    assert client.post("/v1/order/purchases", json={}).status_code == 400  # nothing that the database could change
+    spooled = [entry for file in tmp_path.glob("*.jsonl") for entry in file.read_text().splitlines()]
+    assert [json.loads(entry)["status"] for entry in spooled] == [503, 400]
 
 
 def test_a_schema_that_is_behind_is_not_ready(retailer: Engine) -> None:
@@ -188,6 +284,6 @@ def test_a_schema_that_is_behind_is_not_ready(retailer: Engine) -> None:
         answer = client.get("/readyz")
     finally:
         with retailer.begin() as connection:
-            connection.execute(text("update alembic_version set version_num = '0002'"))
+            connection.execute(text("update alembic_version set version_num = '0003'"))
     assert answer.status_code == 503
     assert "revision 0001" in answer.get_json()["errorMsg"]
