@@ -16,20 +16,19 @@ from backroom.db.embedded import require_free_port
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.settings import Settings, settings
-from connector_app.amazon.app import create_app
+from connector_app.amazon import create_app
 
 
 def main() -> None:
     """Serves until it is told to stop. What is wrong with the set-up ends it with 2 and one line."""
+    counted = tempfile.mkdtemp(prefix="backroom-metrics-")
+    # each worker counts in a file of its own there; set before the app is first imported, which settles how it counts
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted
     try:
-        config = _checked()
+        _serve(_checked())
     except BackroomError as error:
         sys.stderr.write(f"backroom connector: {error}\n")
         sys.exit(2)
-    counted = tempfile.mkdtemp(prefix="backroom-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted  # each worker counts in a file of its own there
-    try:
-        _serve(config)
     finally:
         shutil.rmtree(counted, ignore_errors=True)
 

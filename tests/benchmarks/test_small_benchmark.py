@@ -1,0 +1,44 @@
+"""The benchmark runs, in small; its figures depend on the machine and are not judged here."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.benchmarks import connector
+
+
+def test_a_small_benchmark_measures_every_goal_and_names_its_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[connector.Goal] = []
+    written = io.StringIO()
+    console = Console(file=written, width=200)
+    measure = connector.measure
+
+    def small(*, seconds: float, rounds: int, console: Console) -> list[connector.Goal]:
+        found.extend(measure(seconds=seconds, rounds=rounds, sizes=(1, 10), console=console))
+        return found
+
+    monkeypatch.setattr(connector, "measure", small)
+    monkeypatch.setattr(connector, "Console", lambda: console)
+    with pytest.raises(SystemExit) as ended:
+        connector.main(seconds=0.5, rounds=1)
+    assert ended.value.code == (0 if all(goal.kept for goal in found) else 1)
+    names = " ".join(goal.name for goal in found)
+    for figure in (
+        "purchases of 8 lines",
+        "gate calls",
+        "p99",
+        "slowest",
+        "one id by",
+        "a cart of 10 lines ÷ one of 1",
+    ):
+        assert figure in names
+    assert all(goal.value > 0 for goal in found)
+    table = written.getvalue()
+    assert "reference: a Flask handler with one committed INSERT" in table
+    assert all(goal.name in table for goal in found)
+    assert "÷ reference" in table
