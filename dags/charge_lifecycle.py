@@ -16,8 +16,8 @@ DOC = """
 **What.** Prices the carts that people have decided, and charges for their known lines those that nobody has resolved in
 time (docs/bad-carts.md); takes in what order rows, events and people's decisions say about captures and cancels; then,
 store by store, works on every charge that is due (adjust, then capture; or cancel; declines to debt; the undecidable
-to `backroom review list`); then books what is new in the ledger. docs/money.md draws the states. `gather` also takes in
-the refused carts that the connector put aside while the database was away.
+to `backroom review list`); then books what is new in the ledger. docs/money.md draws the states. `settle_carts`
+also takes in the refused carts that the connector put aside while the database was away.
 
 **When.** Every 5 minutes, one run at a time. **Its time** is "now": the run's logical date decides what is due. What
 waits is taken whole, whichever run it was meant for.
@@ -25,8 +25,8 @@ waits is taken whole, whichever run it was meant for.
 **A rerun** does nothing twice: work is claimed by state, each call is written down before it is made, and a capture
 whose outcome is unknown is never repeated without evidence.
 
-**When it fails.** `gather`, `post`: the database does not answer; the next run catches up. `work`: the message says
-what is wrong (credentials, the payment host); a call that was under way is treated as unknown once its lease has
+**When it fails.** `settle_carts`: an alert says so, and the rest goes on. `gather`, `post`: the database does not
+answer; the next run catches up. `work`: the message says what is wrong (credentials, the payment host); a call that was under way is treated as unknown once its lease has
 ended. Amazon's 429 and 403 do not fail a run: they hold the store, `backroom charges list` shows until when. Alert
 `charge-parked`: `backroom review list`. Alerts `bad-carts-before-expiry` and `unbilled-lines`: `backroom carts list`,
 `backroom carts unbilled`; `refused-cart`: `backroom carts refused list`. `backroom ledger verify` tells whether the
@@ -49,6 +49,11 @@ with DAG(
 ):
 
     @task
+    def settle_carts(**context: object) -> None:
+        """Take in decisions on carts; what is late is charged."""
+        charge_lifecycle_tasks.settle_carts(**context)
+
+    @task(trigger_rule="all_done")
     def gather(**context: object) -> list[str]:
         """Take in evidence; which stores have a charge due."""
         return charge_lifecycle_tasks.gather(**context)
@@ -63,4 +68,6 @@ with DAG(
         """Book what is new."""
         return charge_lifecycle_tasks.post(**context)
 
-    work.expand(store_id=gather()) >> post()
+    due = gather()
+    settle_carts() >> due
+    work.expand(store_id=due) >> post()

@@ -38,7 +38,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     app.config["GATE"] = Gate(
         app.config["ZONES"]["gate"].engine,
         GateRules(config.scan_code_prefix, timedelta(seconds=config.scan_code_freshness_seconds)),
-        seconds=config.connector_gate_seconds,
+        seconds=config.connector_gate_seconds / 4,
     )
     app.config["RECORDER"] = _recorder(config, app.config["ZONES"]["purchases"], clock)
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
@@ -51,7 +51,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
 
 def _recorder(config: Settings, zone: limits.Zone, clock: Clock) -> Recorder:
     points_of_sale = PointsOfSale.of(config, alert=alert_in(zone.engine), clock=clock)
-    return Recorder(zone.engine, price_elsewhere=points_of_sale, seconds=config.connector_purchases_seconds)
+    return Recorder(zone.engine, price_elsewhere=points_of_sale, seconds=config.connector_purchases_seconds / 4)
 
 
 def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: Authenticator) -> None:

@@ -17,6 +17,10 @@ from connector_app.amazon.limits import AtCapacity
 log = structlog.get_logger("connector")
 
 
+LOST = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
+"""What is raised where the database does not answer, or not in time."""
+
+
 class RequestRefused(Exception):
     """The call can't be taken as it is. `message` reads `<field>: <what is wrong>` and never quotes a value."""
 
@@ -37,7 +41,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     for crowded in (AtCapacity, TookTooLong):
         app.register_error_handler(crowded, _at_capacity)
-    for lost in (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
+    for lost in LOST:
         app.register_error_handler(lost, _database_lost)
     app.register_error_handler(Exception, _unforeseen)
 

@@ -71,7 +71,7 @@ class Zone:
 
     def __init__(self, name: str, config: Settings, *, places: int, seconds: float) -> None:
         self.name = name
-        self.in_flight = InFlight(places, waiting=config.connector_waiting, patience_seconds=seconds)
+        self.in_flight = InFlight(places, waiting=config.connector_waiting, patience_seconds=seconds / 4)
         self._config, self._seconds = config, seconds
         self._engine: Engine | None = None
 
@@ -82,7 +82,7 @@ class Zone:
             self._engine = serving_engine(
                 database_url(self._config),
                 connections=self._config.connector_connections,
-                timeout_seconds=self._seconds,
+                timeout_seconds=self._seconds / 2,
                 application=f"backroom connector {self.name}",
             )
         return self._engine

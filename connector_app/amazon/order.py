@@ -20,7 +20,7 @@ from backroom.purchases.recording import UnknownStore
 from backroom.purchases.refusals import keep_refused_cart
 from backroom.purchases.refused_spool import spool
 from connector_app.amazon.body import json_object
-from connector_app.amazon.errors import RequestRefused
+from connector_app.amazon.errors import LOST, RequestRefused
 from connector_app.amazon.limits import AtCapacity, Zone, in_zone
 
 blueprint = Blueprint("order", __name__)
@@ -39,8 +39,11 @@ def purchases() -> Response:
     except (AtCapacity, TookTooLong):
         _put_aside(503, "service: at capacity")
         raise
-    except (SQLAlchemyError, psycopg.Error):
+    except LOST:
         _put_aside(503, "service: the database did not answer")
+        raise
+    except Exception:
+        _put_aside(500, "service: internal error")
         raise
 
 
@@ -61,6 +64,8 @@ def _record(_engine: Engine) -> Response:
     )
     try:
         recorded = config["RECORDER"].record(asked.cart(), raw.text, now=config["CLOCK"](), new_id=_new_id)
+    except psycopg.DataError as error:  # what JSON can say and no column can hold
+        raise RequestRefused(400, "body: a number is out of range") from error
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
     facts.outcome = recorded.outcome

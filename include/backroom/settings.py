@@ -73,14 +73,16 @@ class Settings(BaseSettings):
         4, ge=1, le=50, description="database connections per process, for the gate and for carts each"
     )
     connector_waiting: int = Field(
-        24, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
+        100, ge=0, le=1000, description="calls of each kind that may wait for a place; more are turned away at once"
     )
     connector_gate_seconds: float = Field(
-        1.5, gt=0, le=2, description="longest wait of a gate call for a place, a lock or the database; Amazon waits 2 s"
+        1.6,
+        gt=0,
+        le=2,
+        description="longest a gate call takes: a quarter to wait for a place, a quarter for its turn, half for the "
+        "database; Amazon waits 2 s",
     )
-    connector_purchases_seconds: float = Field(
-        5.0, gt=0, le=30, description="longest wait of a cart for a place, a lock or the database"
-    )
+    connector_purchases_seconds: float = Field(10.0, gt=0, le=30, description="longest a cart takes, in the same parts")
     refused_spool: str = Field(
         "", description="folder for refused carts while the database is away; unset: `refused-carts` in the home"
     )

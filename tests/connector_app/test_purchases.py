@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from backroom.settings import Settings
+from connector_app.amazon import create_app
 from tests.connector_app.conftest import NOW, Amazon, cart_body, changed, gate_body, line, new_uuid, scan_code
 
 
@@ -251,27 +254,65 @@ def test_a_refused_cart_is_kept_with_an_alert(amazon: Amazon, retailer: Engine) 
     assert alert["severity"] == "critical"
 
 
-def test_the_connectors_role_may_do_all_this(amazon: Amazon, retailer: Engine) -> None:
+def test_the_connectors_role_may_do_all_this(retailer: Engine) -> None:
     from sqlalchemy import event
 
     def become(connection: Any, _record: Any, _proxy: Any) -> None:
         connection.execute("set role backroom_connector")
-        connection.commit()
 
-    event.listen(retailer, "checkout", become)
-    try:
-        body = cart_body(line("SOAP"), line("?"))
-        codes = [
-            amazon.purchases(cart_body(line())).status_code,
-            amazon.purchases(body).status_code,
-            amazon.purchases({**body, "cartItems": []}).status_code,
-            amazon.purchases(cart_body()).status_code,
-            amazon.purchases([]).status_code,
-            amazon.purchases([]).status_code,
-            amazon.gate(gate_body(scan_code(age=21))).status_code,
-            amazon.client.get("/readyz").status_code,
-        ]
-    finally:
-        event.remove(retailer, "checkout", become)
-        retailer.dispose()
+    app = create_app(Settings(connector_auth="off"), lambda: NOW)
+    amazon = Amazon(app.test_client())
+    for zone in app.config["ZONES"].values():
+        event.listen(zone.engine, "checkout", become)
+    body = cart_body(line("SOAP"), line("?"))
+    codes = [
+        amazon.purchases(cart_body(line())).status_code,
+        amazon.purchases(body).status_code,
+        amazon.purchases({**body, "cartItems": []}).status_code,
+        amazon.purchases(cart_body()).status_code,
+        amazon.purchases([]).status_code,
+        amazon.purchases([]).status_code,
+        amazon.gate(gate_body(scan_code(age=21))).status_code,
+        amazon.client.get("/readyz").status_code,
+    ]
     assert codes == [201, 201, 201, 201, 400, 400, 200, 200]
+
+
+@pytest.mark.parametrize("number", ["1e-20000", "0." + "1" * 20000])
+def test_a_number_that_no_column_holds_is_a_400_and_the_cart_is_kept(
+    amazon: Amazon, retailer: Engine, number: str
+) -> None:
+    body = json.dumps(cart_body(line()))[:-1] + f', "odd": {number}}}'
+    answer = amazon.client.post("/v1/order/purchases", data=body, content_type="application/json")
+    assert answer.status_code == 400
+    with retailer.connect() as connection:
+        kept = connection.execute(text("select reason from refused_cart order by refused_id desc limit 1")).scalar_one()
+    assert kept == answer.get_json()["errorMsg"]
+
+
+def test_a_cart_that_fails_for_a_reason_of_ours_is_put_aside(retailer: Engine, tmp_path: Path) -> None:
+    app = create_app(Settings(connector_auth="off", refused_spool=str(tmp_path)), lambda: NOW)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("a mistake of ours")
+
+    app.config["RECORDER"].record = fail
+    assert app.test_client().post("/v1/order/purchases", json=cart_body(line())).status_code == 500
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text())["status"] == 500
+
+
+def test_whom_the_gate_let_in_owns_the_trip_whatever_the_cart_says(amazon: Amazon, retailer: Engine) -> None:
+    entered = gate_body("ana_key")
+    assert amazon.gate(entered).status_code == 200
+    event = {
+        "id": entered["authEvent"]["id"], "payloadType": "SCAN_CODE", "scanResult": {"id": "kim", "type": "ASSOCIATE"},
+    }  # fmt: skip
+    body = changed(cart_body(line()), "shoppingTrip.authEvents", [event])
+    assert amazon.purchases(body).status_code == 201
+    with retailer.connect() as connection:
+        row = connection.execute(
+            text("select shopper_id, state from purchase where shopping_trip_id = :trip"),
+            {"trip": body["idempotentShoppingTripId"]},
+        ).one()
+    assert tuple(row) == ("ana", "PRICED")

@@ -23,8 +23,15 @@ from backroom.purchases import unbilled
 from backroom.purchases.bad_carts import apply_decisions, warn_of_waiting
 from backroom.reviews.cases import decide
 from backroom.settings import Settings
-from backroom_airflow.charge_lifecycle_tasks import gather
+from backroom_airflow.charge_lifecycle_tasks import gather, settle_carts
 from tests.purchases.bad_cart_world import EXPIRES, MARGIN, STARTED, Shop
+
+
+def gathered(**context: Any) -> list[str]:
+    """The first two tasks of the pipeline, one after the other."""
+    settle_carts(**context)
+    return gather(**context)
+
 
 SECOND = timedelta(seconds=1)
 
@@ -195,15 +202,15 @@ def test_the_ledger_books_what_was_charged_and_no_more(shop: Shop) -> None:
 
 def test_the_charge_pipeline_does_it_and_finds_the_charge_due(shop: Shop) -> None:
     trip, alone = shop.cart(("MILK", "1"), ("STRANGE", "1")), shop.cart(("ODD", "1"))
-    assert shop.store_id not in gather(dag_run=SimpleNamespace(logical_date=MARGIN - SECOND))
-    assert shop.store_id in gather(dag_run=SimpleNamespace(logical_date=MARGIN))
+    assert shop.store_id not in gathered(dag_run=SimpleNamespace(logical_date=MARGIN - SECOND))
+    assert shop.store_id in gathered(dag_run=SimpleNamespace(logical_date=MARGIN))
     assert (shop.stands(trip)[0], shop.stands(alone)[0]) == ("PRICED", "PRICED")
 
 
 def test_more_carts_than_one_transaction_takes_are_all_charged(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unbilled, "AT_ONCE", 2)
     trips = [shop.cart(("MILK", "1"), ("STRANGE", "1")) for _ in range(5)]
-    gather(dag_run=SimpleNamespace(logical_date=MARGIN))
+    gathered(dag_run=SimpleNamespace(logical_date=MARGIN))
     assert {shop.stands(trip)[0] for trip in trips} == {"PRICED"}
 
 

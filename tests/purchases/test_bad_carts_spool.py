@@ -19,8 +19,15 @@ from backroom.cli import build_app
 from backroom.purchases import refused_spool
 from backroom.purchases.refused_spool import collect_spool, spool
 from backroom.settings import settings
-from backroom_airflow.charge_lifecycle_tasks import gather
+from backroom_airflow.charge_lifecycle_tasks import gather, settle_carts
 from tests.purchases.bad_cart_world import ENDED, LATER
+
+
+def gathered(**context: Any) -> list[str]:
+    """The first two tasks of the pipeline, one after the other."""
+    settle_carts(**context)
+    return gather(**context)
+
 
 CARD = b"4111111111111111"
 ROOM = 10_000_000
@@ -166,7 +173,7 @@ def test_the_charge_pipeline_and_the_command_take_them_in(kept: Engine, home: Pa
     folder = settings().refused_spool_folder
     assert folder == home / "refused-carts"
     put(folder, b"one")
-    gather(dag_run=SimpleNamespace(logical_date=LATER))
+    gathered(dag_run=SimpleNamespace(logical_date=LATER))
     assert bodies(kept) == [b"one"]
     put(folder, b"two")
     done = CliRunner().invoke(build_app(["carts"]), ["carts", "refused", "collect"])

@@ -53,6 +53,10 @@ def serving_engine(url: URL | str, *, connections: int, timeout_seconds: float, 
             "application_name": application,
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             "prepare_threshold": 0,
+            "tcp_user_timeout": 2 * milliseconds,  # a server that does not even acknowledge
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
         },
     )
 

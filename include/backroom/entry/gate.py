@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from psycopg import Error as DriverError
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Engine
 
 from backroom.amazon import exact_json
-from backroom.db.serving import Statement, transaction
+from backroom.db.serving import Statement, is_lost, transaction
 from backroom.db.together import Together
 from backroom.entry.decision import (
     NOTHING_DENIES,
@@ -81,11 +82,15 @@ class Gate:
     def _admit(self, arrivals: Sequence[_Arrival]) -> list[str | None]:
         """The body of each one's 200, or None: not admitted at once. Of copies, the first goes."""
         firsts = {arrival.event.auth_event_id: arrival for arrival in reversed(arrivals)}
+        # in one order everywhere, so that two processes with the same codes do not wait for each other
         rows = [arrival.row() for arrival in firsts.values()]
+        rows.sort(key=lambda row: (row["code_hash"] or "", row["auth_event_id"]))
         try:
             row = _ADMIT.one(self._engine, {"events": orjson.dumps(rows).decode()})
             admitted: dict[str, str] = orjson.loads(row.admitted or "{}")
-        except UniqueViolation:  # a copy came in elsewhere at this moment
+        except DriverError as error:  # a copy came in elsewhere at this moment, say: each is looked at by itself
+            if is_lost(error):
+                raise
             admitted = {}
         return [
             admitted.get(arrival.event.auth_event_id) if firsts[arrival.event.auth_event_id] is arrival else None

@@ -101,9 +101,7 @@ def owner_of(cart: Cart, at_the_gate: Mapping[str, GateRecord]) -> Owner:
     if not first.by_app:
         return Owner("CREDIT_CARD")
     record = at_the_gate.get(first.auth_event_id)
+    if record is not None and record.shopper_id is not None:
+        return Owner("APP", record.shopper_id, record.shopper_type)  # whom we let in, whatever the cart says
     named = first.shopper_type != LOYALTY
-    return Owner(
-        "APP",
-        (first.shopper_id if named else None) or (record.shopper_id if record else None),
-        (first.shopper_type if named else None) or (record.shopper_type if record else None),
-    )
+    return Owner("APP", first.shopper_id if named else None, first.shopper_type if named else None)

@@ -15,10 +15,9 @@ from typing import Protocol
 
 import structlog
 from psycopg import Error as DriverError
-from psycopg import OperationalError
 from sqlalchemy import Connection, Engine
 
-from backroom.db.serving import transaction
+from backroom.db.serving import is_lost, transaction
 from backroom.db.together import Together
 from backroom.purchases.cart import Cart, Owner, owner_of
 from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
@@ -28,6 +27,8 @@ from backroom.purchases.shelf import Shelves
 from backroom.purchases.storing import Purchase, state_of, store
 
 log = structlog.get_logger("purchases")
+
+REPEATS = frozenset({"REPEATED", "DIFFERENT_CART"})
 
 
 class UnknownStore(LookupError):
@@ -64,13 +65,14 @@ class Recorder:
     def record(self, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]) -> Recorded:
         """As `record_purchase`, which it falls back to. Raises UnknownStore, TookTooLong and the driver's errors."""
         purchase = self._from_the_shelf(cart, raw_body, now, new_id)
-        if purchase is not None:
-            if self._together.run(purchase):
-                return Recorded(purchase.answer.encode(), purchase.state)
-            self._shelves.drop(cart.store_id, purchase.shelf_version)
-        return record_purchase(
+        if purchase is not None and self._together.run(purchase):
+            return Recorded(purchase.answer.encode(), purchase.state)
+        recorded = record_purchase(
             self._engine, cart, raw_body, now=now, new_id=new_id, price_elsewhere=self._price_elsewhere
         )
+        if purchase is not None and recorded.outcome not in REPEATS:
+            self._shelves.drop(cart.store_id, purchase.shelf_version)  # it may be what spoke against the cart
+        return recorded
 
     def _from_the_shelf(self, cart: Cart, raw_body: str, now: datetime, new_id: Callable[[], str]) -> Purchase | None:
         """The cart with its price from memory; None where it needs a closer look."""
@@ -109,10 +111,11 @@ class Recorder:
         """Whether each was stored. Of copies the first goes; where the statement fails, each is looked at by itself."""
         firsts = {purchase.cart.shopping_trip_id: purchase for purchase in reversed(purchases)}
         try:
-            stored = store(self._engine, list(firsts.values()))
-        except OperationalError:
-            raise
+            # in one order everywhere, so that two processes with the same trips do not wait for each other
+            stored = store(self._engine, [firsts[trip_id] for trip_id in sorted(firsts)])
         except DriverError as error:
+            if is_lost(error):
+                raise
             log.warning("carts are stored one by one", carts=len(purchases), error=type(error).__name__)
             stored = set()
         return [

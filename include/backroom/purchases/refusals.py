@@ -30,7 +30,8 @@ _SENT_AGAIN: Final = text("""
     with waiting as (
         select refused.refused_id from refused_cart as refused
         join purchase on purchase.shopping_trip_id = refused.shopping_trip_id
-        where refused.settled_at is null and purchase.received_at >= refused.received_at
+        where refused.settled_at is null
+          and (purchase.received_at >= refused.received_at or refused.status = 503)
         for update of refused skip locked
     )
     update refused_cart as refused set settled_at = :now, settled_by = 'charge_lifecycle', outcome = 'SENT_AGAIN'
@@ -79,7 +80,8 @@ def alert_of_refused(connection: Connection, *, status: int, reason: str, now: d
 def settle_sent_again(connection: Connection, *, now: datetime) -> int:
     """Settles refused carts whose trip was recorded by a later call; how many. Run apart from the connector's calls.
 
-    One that came after its trip had been recorded waits for a person: its cart may be another one.
+    One that came after its trip had been recorded waits for a person, for its cart may be another one; not where it
+    was turned away unread (503), since Amazon sends it again and is answered by what stands.
     """
     return connection.execute(_SENT_AGAIN, {"now": now}).rowcount
 

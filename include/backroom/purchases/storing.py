@@ -111,7 +111,10 @@ _STORE = Statement(f"""
             (select true from price_book_version as book
              where book.store_id = cart.store_id and book.version = cart.shelf_version limit 1)
             and (select true from gate_decision as gate
-                 where gate.auth_event_id = any(cart.app_event_ids) and gate.status <> 200 limit 1) is null
+                 where gate.auth_event_id = any(cart.app_event_ids)
+                   and (gate.status <> 200 or gate.auth_event_id = cart.app_event_ids[1]
+                        and (gate.shopper_id, gate.shopper_type) is distinct from (cart.shopper_id, cart.shopper_type))
+                 limit 1) is null
             and (select true from promotion as own
                  where own.store_id = cart.store_id and own.shopping_trip_id = cart.shopping_trip_id limit 1) is null)
         on conflict (shopping_trip_id) do nothing

@@ -536,7 +536,7 @@ def _raise_version_with_each_change() -> None:
     op.execute("insert into price_book_version select store_id, 1 from store")
     op.execute("""
         create function raise_price_book_version() returns trigger
-        language plpgsql security definer set search_path = public as $$
+        language plpgsql security definer set search_path = public, pg_temp as $$
         begin
             insert into price_book_version (store_id, version)
             select distinct store_id, 1 from changed order by store_id
