@@ -26,11 +26,11 @@ waits is taken whole, whichever run it was meant for.
 whose outcome is unknown is never repeated without evidence.
 
 **When it fails.** `settle_carts`: an alert says so, and the rest goes on. `gather`, `post`: the database does not
-answer; the next run catches up. `work`: the message says what is wrong (credentials, the payment host); a call that was under way is treated as unknown once its lease has
-ended. Amazon's 429 and 403 do not fail a run: they hold the store, `backroom charges list` shows until when. Alert
-`charge-parked`: `backroom review list`. Alerts `bad-carts-before-expiry` and `unbilled-lines`: `backroom carts list`,
-`backroom carts unbilled`; `refused-cart`: `backroom carts refused list`. `backroom ledger verify` tells whether the
-books are right.
+answer; the next run catches up. `work`: the message says what is wrong (credentials, the payment host); a call that was
+under way is treated as unknown once its lease has ended. Amazon's 429 and 403 do not fail a run: they hold the store,
+`backroom charges list` shows until when. Alert `charge-parked`: `backroom review list`. Alerts
+`bad-carts-before-expiry` and `unbilled-lines`: `backroom carts list`, `backroom carts unbilled`; `refused-cart`:
+`backroom carts refused list`. `backroom ledger verify` tells whether the books are right.
 """
 
 with DAG(
