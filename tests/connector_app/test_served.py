@@ -20,6 +20,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from backroom.db.embedded import free_port
+from backroom.inventory.levels import levels
+from backroom.inventory.movements import deliver
 from backroom.settings import Settings
 from connector_app.amazon import create_app
 from tests.connector_app.conftest import (
@@ -287,3 +289,19 @@ def test_a_schema_that_is_behind_is_not_ready(retailer: Engine) -> None:
             connection.execute(text("update alembic_version set version_num = '0003'"))
     assert answer.status_code == 503
     assert "revision 0001" in answer.get_json()["errorMsg"]
+
+
+def test_two_shoppers_who_take_the_last_item_at_once_are_both_recorded_and_the_stock_shows_it(
+    live: LiveConnector, retailer: Engine
+) -> None:
+    with retailer.begin() as connection:
+        before = sum(level.quantity for level in levels(connection, store_id="STORE-001", item_sku="SOAP"))
+        deliver(
+            connection, source=f"note {new_uuid()}", store_id="STORE-001", item_sku="SOAP", quantity=1 - before,
+            unit="unit", happened_at=NOW, now=NOW,
+        )  # fmt: skip
+    answers = at_once(2, lambda _: live.post("/v1/order/purchases", cart_body(line("SOAP", "1.0"))))
+    assert [answer.status_code for answer in answers] == [201, 201]
+    with retailer.connect() as connection:
+        (level,) = levels(connection, store_id="STORE-001", item_sku="SOAP")
+    assert level.quantity == -1
