@@ -33,7 +33,7 @@ system: ## Debian packages that the tests need (as root)
 demo: $(READY) ## one store day, end to end, under a real Airflow scheduler
 	$(PYTHON) -m backroom_stack demo
 
-up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connector" for a part
+up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connector portal" for a part
 	$(PYTHON) -m backroom_stack up $(SERVICES)
 
 test: $(READY) system ## every test; TESTS=tests/charges for a part

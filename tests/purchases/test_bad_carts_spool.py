@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from backroom.cli import build_app
+from backroom.errors import BackroomError
 from backroom.purchases import refused_spool
 from backroom.purchases.refused_spool import collect_spool, spool
 from backroom.settings import settings
@@ -190,3 +191,11 @@ def test_bodies_of_any_number_and_size_are_taken_in_by_parts(
         put(tmp_path, body)
     assert collect_spool(kept, tmp_path, now=LATER) == 40
     assert bodies(kept) == sent
+
+
+def test_a_folder_that_is_not_there_is_a_mistake_and_not_an_empty_one(kept: Engine, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        build_app(["carts"]), ["carts", "refused", "collect", "--folder", str(tmp_path / "nowhere")]
+    )
+    assert isinstance(done.exception, BackroomError)
+    assert "there is no folder" in str(done.exception)

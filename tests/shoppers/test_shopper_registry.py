@@ -174,3 +174,12 @@ def test_expired_keys_and_paid_debts_are_not_shown(database: Engine, stores: Non
             )
     said = run("show", "mia", "--now", NOW.isoformat())
     assert said == "mia: SHOPPER, active, not flagged, keys: 1 opaque, 1 token, owes 10.50 USD\n"
+
+
+def test_registering_a_key_does_not_change_who_pays_by_card(database: Engine) -> None:
+    with database.begin() as connection:
+        register(connection, "of-one-type", "SHOPPER", keys=["one-key"])
+        with pytest.raises(BackroomError, match="is registered as SHOPPER"):
+            register(connection, "of-one-type", "ASSOCIATE", keys=["another-key"])
+        register(connection, "of-one-type", "SHOPPER", keys=["another-key"])
+        assert get_shopper(connection, "of-one-type", now=NOW).keys == {"OPAQUE": 2}

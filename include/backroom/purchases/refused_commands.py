@@ -14,6 +14,7 @@ from rich.table import Table
 
 from backroom.command_line import moment
 from backroom.db.engine import check_reachable, engine
+from backroom.errors import BackroomError
 from backroom.purchases import refused_carts
 from backroom.purchases.refused_spool import collect_spool
 from backroom.settings import settings
@@ -101,6 +102,8 @@ def collect(
 ) -> None:
     """Take in what the connector put aside on this machine while the database was away."""
     at = moment(now)
+    if folder is not None and not folder.is_dir():
+        raise BackroomError(f"there is no folder {folder}; the connector's is BACKROOM_REFUSED_SPOOL")
     check_reachable(engine())
     taken = collect_spool(engine(), folder or settings().refused_spool_folder, now=at)
     typer.echo(f"{taken} refused carts taken in")

@@ -87,7 +87,7 @@ def register(
     """Adds a shopper, or further keys to one; a key of theirs that is known already gets the store named now.
 
     `store_id`: the one store where these keys are good; None: everywhere. Raises BackroomError where a key is another's
-    or malformed, or the store is not one of ours.
+    or malformed, the store is not one of ours, or the shopper is known under another type.
     """
     try:
         entry = _Entry.model_validate(
@@ -102,6 +102,12 @@ def register(
         text("select count(*) from store where store_id = :store_id"), {"store_id": store_id}
     ):
         raise BackroomError(f"there is no store {store_id!r}; `backroom stores list` shows them")
+    known = connection.scalar(select(shopper.c.type).where(shopper.c.shopper_id == shopper_id))
+    if known is not None and known != entry.type:
+        raise BackroomError(
+            f"shopper {shopper_id!r} is registered as {known}, and the type decides who pays by card; "
+            "`backroom shoppers load` changes it"
+        )
     _store_entries(connection, [entry], {"store_id": store_id})
 
 
