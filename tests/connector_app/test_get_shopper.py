@@ -65,7 +65,7 @@ def test_a_known_shopper_is_named(amazon: Amazon, key: str, kind: str | None, vi
         ("+1 000", "PHONE_NUMBER", "UNKNOWN_KEY"),
         (scan_code(age=14.25), "PHONE_NUMBER", "UNKNOWN_KEY"),
         (scan_code(age=61.25), "QR_CODE", "CODE_STALE"),
-        (scan_code(prefix="XXXX"), "QR_CODE", "WRONG_PREFIX"),
+        (scan_code(prefix="ELSE"), "QR_CODE", "WRONG_PREFIX"),
         ("flagged_key", "QR_CODE", "SHOPPER_FLAGGED"),
         ("debtor_key", "QR_CODE", "BALANCE_OUTSTANDING"),
         ("local_key", "QR_CODE", "UNKNOWN_KEY"),

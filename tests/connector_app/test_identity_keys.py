@@ -39,7 +39,7 @@ def test_a_known_shopper_comes_in(amazon: Amazon, key: str, kind: str) -> None:
         (b"\xff\x00\xfe", "UNKNOWN_KEY"),
         ("flagged_key", "SHOPPER_FLAGGED"),
         ("debtor_key", "BALANCE_OUTSTANDING"),
-        (scan_code(prefix="XXXX"), "WRONG_PREFIX"),
+        (scan_code(prefix="ELSE"), "WRONG_PREFIX"),
         (scan_code("f" * 21), "UNKNOWN_KEY"),
         (scan_code(age=61), "CODE_STALE"),
         (scan_code(age=-61), "CODE_FROM_THE_FUTURE"),

@@ -102,7 +102,7 @@ def test_a_known_value_is_accepted_with_whose_it_is(amazon: Amazon, value: str, 
         ("closed-1 card", "UNKNOWN_KEY"),
         ("flagged_key", "SHOPPER_FLAGGED"),
         (scan_code(age=61), "CODE_STALE"),
-        (scan_code(prefix="XXXX"), "WRONG_PREFIX"),
+        (scan_code(prefix="ELSE"), "WRONG_PREFIX"),
     ],
 )
 def test_an_unknown_value_is_a_200_with_reject(

@@ -89,12 +89,17 @@ def decide(
     return Decision(next((reason for denies, reason in checks if denies), Reason.ADMITTED), shopper)
 
 
-NOTHING_DENIES: Final = """
+OUTSTANDING_HERE: Final = """
+    debt.state = 'OPEN' and debt.amount > debt.paid
+    and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)
+"""
+"""Which of a debtor's debts deny entry to `store`, as SQL. Source: inbound.md, the table of strategies."""
+
+NOTHING_DENIES: Final = f"""
     not known.revoked and (known.expires_at is null or known.expires_at > event.at)
     and shopper.active and not shopper.flagged
     and not (store.risk_strategy = 'RETAILER_MANAGED' and exists (
-        select from debt where debt.shopper_id = shopper.shopper_id and debt.state = 'OPEN' and debt.amount > debt.paid
-        and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)))
+        select from debt where debt.shopper_id = shopper.shopper_id and {OUTSTANDING_HERE}))
 """
 """The checks of `decide` on a known shopper as SQL, to admit at once whom nothing speaks against; whoever does not pass
 is decided on by `decide`. That a code is fresh, and not used, is for the caller. A test holds the two to each other."""

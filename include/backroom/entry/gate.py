@@ -25,6 +25,7 @@ from backroom.db.serving import Statement, is_lost, transaction
 from backroom.db.together import Together
 from backroom.entry.decision import (
     NOTHING_DENIES,
+    OUTSTANDING_HERE,
     Decision,
     GateRules,
     KnownShopper,
@@ -173,7 +174,7 @@ def verify_identity_key(
     decision = decide(
         at=event.at,
         code=code,
-        shopper=_known_shopper(facts),
+        shopper=known_shopper(facts),
         used_by_another=facts.used_by is not None,
         balance_denies=facts.risk_strategy == "RETAILER_MANAGED",
         rules=rules,
@@ -184,13 +185,11 @@ def verify_identity_key(
         return _repeat(engine, event, hashed, _look_up(engine, event, code, hashed))
 
 
-_FACTS = Statement("""
+_FACTS = Statement(f"""
     select store.active as store_active, store.risk_strategy,
            prior.status as prior_status, prior.key_hash as prior_key_hash, prior.response_body as prior_body,
            known.shopper_id, known.revoked, known.expires_at, shopper.type, shopper.active, shopper.flagged,
-           exists (select from debt where debt.shopper_id = known.shopper_id and debt.state = 'OPEN'
-                   and debt.amount > debt.paid
-                   and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)) as owes,
+           exists (select from debt where debt.shopper_id = known.shopper_id and {OUTSTANDING_HERE}) as owes,
            used.auth_event_id as used_by
     from (select) as always
     left join store on store.store_id = %(store_id)s
@@ -199,7 +198,7 @@ _FACTS = Statement("""
          and (known.store_id is null or known.store_id = %(store_id)s)
     left join shopper on shopper.shopper_id = known.shopper_id
     left join scan_code_use as used on used.code_hash = %(code_hash)s and used.auth_event_id <> %(auth_event_id)s
-""")
+""")  # noqa: S608 - a constant of the code
 
 
 def _look_up(engine: Engine, event: GateEvent, code: ScanCode | None, hashed: str) -> Any:
@@ -215,7 +214,8 @@ def _look_up(engine: Engine, event: GateEvent, code: ScanCode | None, hashed: st
     )
 
 
-def _known_shopper(facts: Any) -> KnownShopper | None:
+def known_shopper(facts: Any) -> KnownShopper | None:
+    """The shopper in a row of a look-up by key; None where nobody has the key."""
     if facts.shopper_id is None:
         return None
     return KnownShopper(

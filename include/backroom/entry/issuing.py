@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.dialects.postgresql import insert
 
-from backroom.entry.decision import Decision, GateRules, KnownShopper, decide
+from backroom.entry.decision import OUTSTANDING_HERE, Decision, GateRules, KnownShopper, decide
 from backroom.entry.scan_code import TOKEN_BITS, make_scan_code
 from backroom.shoppers.registry import key_hash
 from backroom.shoppers.tables import recognition_key
@@ -104,15 +104,13 @@ def purge_expired_tokens(connection: Connection, *, now: datetime) -> int:
     ).rowcount
 
 
-_FACTS = text("""
+_FACTS = text(f"""
     select shopper.shopper_id, shopper.type, shopper.active, shopper.flagged, store.risk_strategy,
-           exists (select from debt where debt.shopper_id = :shopper_id and debt.state = 'OPEN'
-                   and debt.amount > debt.paid
-                   and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)) as owes
+           exists (select from debt where debt.shopper_id = :shopper_id and {OUTSTANDING_HERE}) as owes
     from store left join shopper on shopper.shopper_id = :shopper_id
     where store.active and (cast(:store_id as text) is null or store.store_id = :store_id)
     order by store.store_id
-""")
+""")  # noqa: S608 - a constant of the code
 
 
 def _check_may_enter(

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
-from backroom.entry.decision import Decision, GateRules, KnownShopper, Reason, decide
-from backroom.entry.gate import UnknownStore
+from backroom.entry.decision import OUTSTANDING_HERE, Decision, GateRules, Reason, decide
+from backroom.entry.gate import UnknownStore, known_shopper
 from backroom.entry.scan_code import ScanCode, parse_scan_code
 from backroom.shoppers.registry import key_hash
 
@@ -46,7 +46,7 @@ def recognise(connection: Connection, shown: ShownKey, *, rules: GateRules, now:
     decision = decide(
         at=shown.at,
         code=code,
-        shopper=_shopper(facts),
+        shopper=known_shopper(facts),
         used_by_another=facts.used_by is not None,
         balance_denies=shown.balance_counts and facts.risk_strategy == "RETAILER_MANAGED",
         rules=rules,
@@ -56,12 +56,10 @@ def recognise(connection: Connection, shown: ShownKey, *, rules: GateRules, now:
     return decision
 
 
-_FACTS = text("""
+_FACTS = text(f"""
     select store.active as store_active, store.risk_strategy,
            known.shopper_id, known.revoked, known.expires_at, shopper.type, shopper.active, shopper.flagged,
-           exists (select from debt where debt.shopper_id = known.shopper_id and debt.state = 'OPEN'
-                   and debt.amount > debt.paid
-                   and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)) as owes,
+           exists (select from debt where debt.shopper_id = known.shopper_id and {OUTSTANDING_HERE}) as owes,
            used.auth_event_id as used_by
     from (select) as always
     left join store on store.store_id = :store_id
@@ -69,21 +67,7 @@ _FACTS = text("""
          and (known.store_id is null or known.store_id = :store_id)
     left join shopper on shopper.shopper_id = known.shopper_id
     left join scan_code_use as used on used.code_hash = :code_hash and used.auth_event_id <> :event_id
-""")
-
-
-def _shopper(facts: Row) -> KnownShopper | None:
-    if facts.shopper_id is None:
-        return None
-    return KnownShopper(
-        shopper_id=facts.shopper_id,
-        type=facts.type,
-        active=facts.active,
-        flagged=facts.flagged,
-        owes=facts.owes,
-        key_revoked=facts.revoked,
-        key_expires_at=facts.expires_at,
-    )
+""")  # noqa: S608 - a constant of the code
 
 
 def _use(connection: Connection, code: ScanCode, event_id: str, now: datetime) -> bool:

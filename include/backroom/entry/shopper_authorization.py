@@ -25,6 +25,7 @@ from backroom.entry.authorization_decision import (
     Recommendation,
     authorize,
 )
+from backroom.entry.decision import OUTSTANDING_HERE
 from backroom.entry.gate import UnknownStore
 from backroom.reviews.cases import open_case
 
@@ -122,21 +123,19 @@ def answer_body(decision: Authorization) -> bytes:
 
 
 # A flagged shopper's card is one that was sent with a trip of theirs.
-_KNOWN = text("""
+_KNOWN = text(f"""
     select store.active, store.risk_strategy, store.currency,
            prior.response_body as prior_body, prior.body_hash as prior_hash,
            (select standing from card_standing where shopper_identity = :token) as standing,
            exists (select from purchase join shopper on shopper.shopper_id = purchase.shopper_id
                    where purchase.shopper_identity = :token and purchase.shopper_id is not null
                    and shopper.flagged) as shopper_flagged,
-           exists (select from debt where debt.shopper_identity = :token and debt.state = 'OPEN'
-                   and debt.amount > debt.paid
-                   and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)) as owes,
+           exists (select from debt where debt.shopper_identity = :token and {OUTSTANDING_HERE}) as owes,
            (select count(*) from debt where debt.shopper_identity = :token) as debts
     from (select) as always
     left join store on store.store_id = :store_id
     left join shopper_authorization as prior on prior.gate_authentication_event_id = :key
-""")
+""")  # noqa: S608 - a constant of the code
 
 
 def _look_up(connection: Connection, asked: AuthorizationQuestion) -> Row:

@@ -63,7 +63,8 @@ def sync(
         for result in results:
             rows = f" {result.rows} rows" if result.state == "LOADED" else ""
             typer.echo(f"{result.source}: {result.state}{rows}{': ' if result.reason else ''}{result.reason}")
-    raise typer.Exit(1 if any(result.state in price_sources.STOPPED for result in results) else 0)
+    missing = {"MISSING"} if source else set()  # a source that was named must be there
+    raise typer.Exit(1 if any(result.state in price_sources.STOPPED | missing for result in results) else 0)
 
 
 @app.command()
