@@ -84,7 +84,7 @@ def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: 
         ([{**NEW_YORK, "time_zone": "Mars/Olympus"}], "entry 1, field 'time_zone'"),
         ([{**NEW_YORK, "currency": "ZZZ"}], "entry 1, field 'currency'"),
         ([{**NEW_YORK, "preauthorization_amount": 75.0}], "entry 1, field 'preauthorization_amount'"),
-        ([{**NEW_YORK, "feeds": []}], "entry 1, field 'feeds'"),
+        ([{**NEW_YORK, "feeds": []}], "field 'feeds'"),
         ([{**NEW_YORK, "risk_strategy": "HOPE"}], "entry 1, field 'risk_strategy'"),
         ([{**NEW_YORK, "prices_include_tax": "yes"}], "entry 1, field 'prices_include_tax'"),
         ([{**NEW_YORK, "pricing_provider": "ORACLE"}], "entry 1, field 'pricing_provider'"),

@@ -15,3 +15,14 @@ api_permit = Table(
     Column("finished_at", Instant, comment="when the answer was there; null: on its way"),
 )
 Index("ix_api_permit_api", api_permit.c.api, api_permit.c.granted_at)
+
+api_hold = Table(
+    "api_hold",
+    metadata,
+    Column(
+        "api", Text, primary_key=True, comment="whose limit it is: PAYMENTS, CATALOG, or one store's: PAYMENTS STORE-1"
+    ),
+    Column("held_until", Instant, nullable=False, comment="business time; no call before it"),
+    Column("reason", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+)

@@ -18,6 +18,7 @@ review_case = Table(
     Column("opened_at", Instant, nullable=False),
     Column("due_at", Instant),
     Column("when_overdue", Text, nullable=False, server_default="", comment="what happens then, in words"),
+    Column("shown_at", Instant, comment="when a run of the DAG review was started for it"),
     Column("decision", Text),
     Column("decided_by", Text),
     Column("decided_at", Instant),

@@ -28,7 +28,10 @@ class Store:
 
     `prices_include_tax`: the shelf prices hold the tax. `pricing_provider` says who prices a cart; the base URL of the
     store's point of sale is needed where that does, and may be given where it only hears of stock or tells prices.
-    `balance_scope` says whose debts deny entry where the store manages its own risk.
+    `balance_scope` says whose debts deny entry where the store manages its own risk. `payment_processor` moves the
+    money of its trips. A refund may be asked for within `refund_window_days` of the trip's end, and waits for a second
+    person above `refund_approval_above` (None: the setting). `trust_capture_answer`: a store without any feed has no
+    evidence of its captures, and may take Amazon's answer for it.
     """
 
     store_id: str
@@ -45,6 +48,10 @@ class Store:
     pricing_provider: str
     point_of_sale_url: str | None
     balance_scope: str
+    payment_processor: str
+    refund_window_days: int
+    refund_approval_above: Decimal | None
+    trust_capture_answer: bool
     active: bool
     test: bool
 
@@ -125,11 +132,15 @@ class _Entry(SourceRow):
     risk_strategy: RiskStrategy
     after_decline: Literal["none", "capture_preauth_once"] = "none"
     preauthorization_amount: Amount
-    feeds: Annotated[list[Literal["FILES", "EVENTS"]], Field(min_length=1), AfterValidator(_each_once)]
+    feeds: Annotated[list[Literal["FILES", "EVENTS"]], AfterValidator(_each_once)]
     prices_include_tax: bool = False
     pricing_provider: Literal["PRICE_BOOK", "POINT_OF_SALE"] = "PRICE_BOOK"
     point_of_sale_url: Annotated[Identifier | None, AfterValidator(_web_address)] = None
     balance_scope: Literal["ALL_STORES", "THIS_STORE"] = "ALL_STORES"
+    payment_processor: Literal["AMAZON", "STRIPE", "SANDBOX"] = "AMAZON"
+    refund_window_days: int = Field(30, ge=0, le=3650, strict=True)
+    refund_approval_above: Amount | None = None
+    trust_capture_answer: bool = False
     active: bool = True
     test: bool = False
 
@@ -137,4 +148,13 @@ class _Entry(SourceRow):
     def _reachable(self) -> _Entry:
         if self.pricing_provider == "POINT_OF_SALE" and self.point_of_sale_url is None:
             raise ValueError("field 'point_of_sale_url': POINT_OF_SALE needs it")
+        return self
+
+    @model_validator(mode="after")
+    def _evident(self) -> _Entry:
+        if not self.feeds and not self.trust_capture_answer and self.payment_processor == "AMAZON":
+            raise ValueError(
+                "field 'feeds': without any nothing tells what became of a capture; name FILES or EVENTS, "
+                "or set 'trust_capture_answer'"
+            )
         return self

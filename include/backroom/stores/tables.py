@@ -1,6 +1,6 @@
 """The stores that the retailer runs and how each works."""
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, Table, Text, func
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, Integer, Table, Text, func
 
 from backroom.db.metadata import Amount, Identifier, Instant, metadata
 
@@ -27,6 +27,18 @@ store = Table(
         server_default="ALL_STORES",
         comment="whose debts deny entry here, where the store manages its own risk",
     ),
+    Column(
+        "payment_processor", Text, nullable=False, server_default="AMAZON", comment="who moves the money of its trips"
+    ),
+    Column("refund_window_days", Integer, nullable=False, server_default="30", comment="from the trip's end"),
+    Column("refund_approval_above", Amount, comment="a refund above it waits for a second person; null: the setting"),
+    Column(
+        "trust_capture_answer",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="a capture that Amazon has answered counts as final: for a store without any feed",
+    ),
     Column("active", Boolean, nullable=False, server_default="true"),
     Column("test", Boolean, nullable=False, server_default="false", comment="a test store stays out of the books"),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
@@ -37,5 +49,9 @@ store = Table(
     CheckConstraint("pricing_provider in ('PRICE_BOOK','POINT_OF_SALE')", name="pricing_provider"),
     CheckConstraint("pricing_provider <> 'POINT_OF_SALE' or point_of_sale_url is not null", name="point_of_sale_url"),
     CheckConstraint("balance_scope in ('ALL_STORES','THIS_STORE')", name="balance_scope"),
-    CheckConstraint("feeds <@ ARRAY['FILES','EVENTS'] and cardinality(feeds) > 0", name="feeds"),
+    CheckConstraint("payment_processor in ('AMAZON','STRIPE','SANDBOX')", name="payment_processor"),
+    CheckConstraint("refund_window_days between 0 and 3650", name="refund_window_days"),
+    CheckConstraint("refund_approval_above >= 0", name="refund_approval_above"),
+    CheckConstraint("feeds <@ ARRAY['FILES','EVENTS']", name="feeds"),
+    CheckConstraint("cardinality(feeds) > 0 or trust_capture_answer or payment_processor <> 'AMAZON'", name="evidence"),
 )
