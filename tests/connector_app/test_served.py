@@ -131,7 +131,7 @@ def effects(engine: Engine, trip: str) -> tuple[int, ...]:
     tables = ("purchase", "purchase_line", "charge", "charge_event")
     return (
         *(count(engine, f"select count(*) from {name} where shopping_trip_id = :trip", trip=trip) for name in tables),
-        count(engine, "select count(*) from stock_movement where source = :trip", trip=trip),
+        count(engine, "select count(*) from stock_moved where source = :trip", trip=trip),
         count(engine, "select count(*) from review_case where subject = :trip", trip=trip),
     )
 

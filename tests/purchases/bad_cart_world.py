@@ -119,7 +119,7 @@ class Shop:
         """What the trip has taken out, by SKU."""
         return dict(
             self.rows(
-                "select item_sku, -sum(quantity) from stock_movement where store_id = :store and source = :trip"
+                "select item_sku, -sum(quantity) from stock_moved where store_id = :store and source = :trip"
                 " group by 1 having sum(quantity) <> 0",
                 trip=trip,
             )

@@ -390,8 +390,8 @@ def _fail(reason: str) -> None:
 def selling(database: Engine, pos: PointOfSale) -> Iterator[tuple[Engine, PointsOfSale]]:
     """A store that prices by the point of sale, with the apple in its catalog and price book."""
     with database.begin() as connection:
-        for table in ("purchase_line", "charge_event", "charge", "purchase", "stock_movement", "review_case", "alert",
-                      "shelf_price", "catalog_item", "catalog_run", "store"):  # fmt: skip
+        for table in ("purchase_line", "charge_event", "charge", "purchase", "stock_movement", "stock_due",
+                      "review_case", "alert", "shelf_price", "catalog_item", "catalog_run", "store"):  # fmt: skip
             connection.execute(text(f"truncate {table} cascade"))
     add_store(database, "POS-1", point_of_sale_url=pos.url)
     with database.begin() as connection:

@@ -399,7 +399,7 @@ def stored(engine: Engine, trip: Cart) -> Any:
                 "select purchase.*, (select count(*) from purchase_line line"
                 "  where line.shopping_trip_id = purchase.shopping_trip_id) as lines,"
                 " (select count(*) from charge where charge.shopping_trip_id = purchase.shopping_trip_id) as charges,"
-                " (select coalesce(sum(quantity), 0) from stock_movement"
+                " (select coalesce(sum(quantity), 0) from stock_moved"
                 "  where source = purchase.shopping_trip_id) as moved"
                 " from purchase where shopping_trip_id = :trip"
             ),

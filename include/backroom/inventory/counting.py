@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
 from backroom.inventory.movements import StockConflict
+from backroom.inventory.posting import post_due
 
 
 def count_stock(
@@ -35,6 +36,7 @@ def count_stock(
     if counted_at > now:
         raise BackroomError(f"{store_id}: {item_sku} can't have been counted at {counted_at:%Y-%m-%d %H:%M:%SZ} yet")
     lock_counts(connection, store_id)
+    post_due(connection, store_id=store_id)
     values = {
         "store_id": store_id, "item_sku": item_sku, "source": f"count {counted_at.isoformat()}", "counted": quantity,
         "unit": unit, "counted_at": counted_at, "now": now,
@@ -57,6 +59,7 @@ def settle_counts(connection: Connection, *, store_id: str, item_skus: Collectio
     After it, the movements of each SKU add up to its level. Each export does this for all that it tells.
     """
     lock_counts(connection, store_id)
+    post_due(connection, store_id=store_id)
     asked = {"store_id": store_id, "item_skus": sorted(item_skus), "now": now}
     return connection.execute(_SETTLE, asked).rowcount
 

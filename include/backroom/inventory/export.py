@@ -21,6 +21,7 @@ from backroom.errors import BackroomError
 from backroom.inventory.channels import Attempt, Channel
 from backroom.inventory.counting import settle_counts
 from backroom.inventory.export_body import ToldMovement, as_csv, as_json
+from backroom.inventory.posting import post_due
 from backroom.inventory.tables import stock_export
 
 _BODIES: Final = {"HTTP": as_json, "FILE": as_csv}
@@ -167,6 +168,7 @@ def _alert(connection: Connection, row: Any, attempt: Attempt, channel: Channel,
 
 def _claim(connection: Connection, channels: Sequence[Channel], store_id: str, now: datetime, most: int) -> int:
     """Puts what is new into an export, one row per channel under one id; how many movements. Tells nothing yet."""
+    post_due(connection, store_id=store_id)
     asked = {"store_id": store_id, "counts_of": None, "most": most}
     claimed = list(connection.execute(_CLAIM, asked))
     if not claimed:
@@ -221,6 +223,7 @@ def _key(row: Any) -> tuple[str, str, str, int]:
 _STORES = text("""
     select store_id from store
     where exists (select from stock_movement as moved where moved.store_id = store.store_id and export_id is null)
+       or exists (select from stock_due as due where due.store_id = store.store_id)
        or exists (select from stock_export as export where export.store_id = store.store_id and state = 'INTENDED')
     order by store_id
 """)

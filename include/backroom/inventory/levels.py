@@ -82,7 +82,7 @@ _LEVELS = text("""
                where moved.kind <> 'COUNT'
                  and moved.happened_at > coalesce(last_count.happened_at, '-infinity')), 0) as quantity,
            max(last_count.happened_at) as counted_at, max(moved.happened_at) as last_moved_at
-    from stock_movement as moved
+    from stock_moved as moved
     left join last_count using (store_id, item_sku, unit)
     where moved.store_id = any(cast(:store_ids as text[]))
       and (cast(:item_sku as text) is null or moved.item_sku = :item_sku)
@@ -92,7 +92,7 @@ _LEVELS = text("""
 
 _MOVEMENTS = text("""
     select store_id, kind, source, line_number, quantity, unit, happened_at, recorded_at, export_id
-    from stock_movement
+    from stock_moved
     where store_id = any(cast(:store_ids as text[])) and item_sku = :item_sku
     order by happened_at desc, recorded_at desc, store_id, source, kind, line_number limit :most
 """)

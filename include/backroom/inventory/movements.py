@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
+from backroom.inventory.posting import post_due
 from backroom.purchases.minor_units import GRAMS
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -218,6 +219,7 @@ class _Sold(NamedTuple):
 
 def _sold(connection: Connection, store_id: str, shopping_trip_id: str, item_sku: str) -> _Sold | None:
     """What a trip took of a product and has not been undone or returned; None where it took none. Locks the sale."""
+    post_due(connection, shopping_trip_id=shopping_trip_id)
     asked = {"source": shopping_trip_id, "item_sku": item_sku, "store_id": store_id}
     sales = connection.execute(_LOCK_SALE, asked).all()
     if not sales:

@@ -49,6 +49,13 @@ Index(
     postgresql_where=stock_movement.c.kind == "COUNT",
 )
 
+stock_due = Table(
+    "stock_due",
+    metadata,
+    Column("shopping_trip_id", Identifier, primary_key=True, comment="of a purchase whose lines are not moved yet"),
+    Column("store_id", Identifier, nullable=False, index=True),
+)
+
 stock_export = Table(
     "stock_export",
     metadata,

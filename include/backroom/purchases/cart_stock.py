@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from backroom.inventory.movements import StockConflict, in_sold_by_unit, post_sale_line, undo_sale
+from backroom.inventory.posting import post_due
 from backroom.purchases.price_lookup import products_of
 from backroom.purchases.stored_cart import StoredCart
 
@@ -88,6 +89,7 @@ def _took(connection: Connection, stored: StoredCart) -> dict[str, tuple[int, De
 
 
 def _posted(connection: Connection, stored: StoredCart, skus: Mapping[str, object]) -> dict[str, Decimal]:
+    post_due(connection, shopping_trip_id=stored.cart.shopping_trip_id)
     asked = {"store_id": stored.cart.store_id, "skus": sorted(skus), "trip": stored.cart.shopping_trip_id}
     return {row.item_sku: row.quantity for row in connection.execute(_POSTED, asked)}
 

@@ -1,4 +1,4 @@
-"""Stores finished carts: purchase, lines, charge and stock movements of each, all in one statement.
+"""Stores finished carts: purchase, lines and charge of each, and that its stock is to be moved, in one statement.
 
 Takes any number of carts at a time, each whole or not at all. Its cost grows with carts and lines; what one statement
 and one commit cost is shared by all of them.
@@ -19,7 +19,6 @@ from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement
 from backroom.entry.card_of_trip import CARD_OF_TRIP
-from backroom.inventory.movements import in_sold_by_unit
 from backroom.money import places
 from backroom.purchases.amounts import line_amounts, totals
 from backroom.purchases.cart import Cart, Owner
@@ -120,13 +119,13 @@ _STORE = Statement(f"""
         on conflict (shopping_trip_id) do nothing
         returning shopping_trip_id
     ), line as materialized (
-        select cart.shopping_trip_id, cart.store_id, cart.trip_ended_at, cart.received_at, cart.tax_included, line.*
+        select cart.shopping_trip_id, cart.tax_included, line.*
         from cart join purchased using (shopping_trip_id)
         cross join lateral jsonb_to_recordset(cart.lines) as line (
             line_number int, line_item_id text, item_id text, item_type text, item_sku text, quantity numeric,
             unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
             promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
-            tax_amount numeric, total numeric, sold numeric, sold_unit text)
+            tax_amount numeric, total numeric)
     ), lined as (
         insert into purchase_line (
             shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
@@ -135,11 +134,9 @@ _STORE = Statement(f"""
         select shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
             price_unit, list_amount, coalesce(promotions, '[]'), promotion_amount, product_tax_code, tax_rate,
             tax_jurisdiction, tax_amount, tax_included and total is not null, total from line
-    ), moved as (
-        insert into stock_movement (store_id, item_sku, source, kind, quantity, unit, happened_at, recorded_at)
-        select store_id, item_sku, shopping_trip_id, 'SALE', -sum(sold), sold_unit, trip_ended_at, received_at
-        from line where sold > 0
-        group by shopping_trip_id, item_sku, sold_unit, store_id, trip_ended_at, received_at
+    ), moving as (
+        insert into stock_due (shopping_trip_id, store_id)
+        select cart.shopping_trip_id, cart.store_id from cart join purchased using (shopping_trip_id)
     ), to_charge as (
         select cart.* from cart join purchased using (shopping_trip_id) where charge_total is not null
     ), {OPEN_CHARGE.format(source="to_charge")}
@@ -183,7 +180,7 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
 def _line_rows(purchase: Purchase) -> list[dict[str, Any]]:
     """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved.
 
-    `sold` is what of a known product left the store, whoever pays for it, in the unit that it is sold by.
+    What known products left the store, whoever pays for them, is posted later (inventory/posting.py).
     """
     if isinstance(purchase.priced, list):
         return [_line(item, purchase.products.get((item.item_type, item.item_id))) for item in purchase.cart.items]
@@ -201,10 +198,8 @@ def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
         "unit": item.unit,
     }
     if product is not None:
-        sold_by = product.sold_by
         row["item_sku"] = product.item_sku
-        row["sold"] = item.quantity if sold_by == item.unit else in_sold_by_unit(item.quantity, item.unit, sold_by)
-        row["sold_unit"] = sold_by
+        row["price_unit"] = product.sold_by
     return row
 
 
@@ -213,7 +208,6 @@ def _amounts(line: PricedLine, digits: int) -> dict[str, Any]:
     product = line.product
     row: dict[str, Any] = {
         "list_price": line.list_price,
-        "price_unit": product.sold_by,
         "list_amount": text(line.list_minor, digits),
         "promotion_amount": text(line.promotion_minor, digits),
         "product_tax_code": product.product_tax_code,

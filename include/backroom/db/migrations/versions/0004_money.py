@@ -12,7 +12,7 @@ depends_on = None
 NEW_TABLES = (
     "api_hold", "debt_event", "payoff", "payment_status_report", "payment_status_attempt", "payment_instrument",
     "preauthorization", "processor_call", "processor_webhook", "refund_request", "refund_request_line", "refund",
-    "refund_attempt", "refund_event",
+    "refund_attempt", "refund_event", "stock_due",
 )  # fmt: skip
 ROLES = "backroom_pipeline, backroom_connector, backroom_portal, backroom_console, backroom_reader"
 # only ever added to; `to_book` is the ledger's own mark
@@ -25,6 +25,36 @@ STORE_CHECKS = {
     "feeds": "feeds <@ ARRAY['FILES','EVENTS']",
     "evidence": "cardinality(feeds) > 0 or trust_capture_answer or payment_processor <> 'AMAZON'",
 }
+# What listed carts took, as the movements that it is to become. A weight is told in the unit that it is sold by.
+STOCK_SALE_DUE = """
+    create view stock_sale_due as
+    select line.store_id, line.item_sku, line.source, 'SALE' as kind, 0 as line_number, -sum(line.sold) as quantity,
+           line.unit, line.happened_at, line.recorded_at
+    from (
+        select due.store_id, l.item_sku, due.shopping_trip_id as source, l.price_unit as unit,
+               p.trip_ended_at as happened_at, p.received_at as recorded_at,
+               round(case when l.unit = l.price_unit then l.quantity
+                          else cast(l.quantity * cart.grams as numeric(60, 40)) / own.grams end, 8) as sold
+        from stock_due as due
+        join purchase as p using (shopping_trip_id)
+        join purchase_line as l using (shopping_trip_id)
+        left join (values ('g', 1), ('kg', 1000), ('lb', 453.59237), ('oz', 28.349523125)) as cart (unit, grams)
+               on cart.unit = l.unit
+        left join (values ('g', 1), ('kg', 1000), ('lb', 453.59237), ('oz', 28.349523125)) as own (unit, grams)
+               on own.unit = l.price_unit
+        where l.item_sku is not null and l.price_unit is not null and l.dropped_at is null
+    ) as line
+    where line.sold > 0
+    group by line.store_id, line.item_sku, line.source, line.unit, line.happened_at, line.recorded_at
+"""
+STOCK_MOVED = """
+    create view stock_moved as
+    select store_id, item_sku, source, kind, line_number, quantity, unit, counted, happened_at, recorded_at, export_id
+    from stock_movement
+    union all
+    select store_id, item_sku, source, kind, line_number, quantity, unit, null, happened_at, recorded_at, null
+    from stock_sale_due
+"""
 DEBT_AMOUNT = (
     "amount > 0 and paid >= 0 and reduced >= 0 and written_off >= 0 and paid + reduced + written_off <= amount"
 )
@@ -44,6 +74,18 @@ def upgrade() -> None:
         sa.Column("set_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("api", name=op.f("pk_api_hold")),
     )
+    op.create_table(
+        "stock_due",
+        sa.Column(
+            "shopping_trip_id",
+            sa.String(length=255),
+            nullable=False,
+            comment="of a purchase whose lines are not moved yet",
+        ),
+        sa.Column("store_id", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("shopping_trip_id", name=op.f("pk_stock_due")),
+    )
+    op.create_index(op.f("ix_stock_due_store_id"), "stock_due", ["store_id"], unique=False)
     op.create_table(
         "debt_event",
         sa.Column("event_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -541,11 +583,19 @@ def _grant() -> None:
     # the gate writes the intent of a hold; nothing else of the processor's is the connector's
     op.execute("grant select on payment_instrument, preauthorization to backroom_connector")
     op.execute("grant insert on preauthorization to backroom_connector")
+    # what carts take out of the stock is moved by the pipelines, and by whoever looks
+    op.execute("grant select, insert on stock_due to backroom_connector")
+    op.execute(STOCK_SALE_DUE)
+    op.execute(STOCK_MOVED)
+    op.execute("grant select on stock_sale_due, stock_moved to backroom_reader, backroom_pipeline, backroom_console")
     # the processor's signed webhooks come in by the portal
     op.execute("grant select, insert on processor_webhook to backroom_portal")
 
 
 def downgrade() -> None:
+    op.execute("drop view stock_moved")
+    op.execute("drop view stock_sale_due")
+    op.drop_table("stock_due")
     for name in STORE_CHECKS:
         op.drop_constraint(op.f(f"ck_store_{name}"), "store")
     op.create_check_constraint(
