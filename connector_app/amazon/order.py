@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from backroom.db.serving import transaction
 from backroom.db.together import TookTooLong
 from backroom.entry.wire import complaint
+from backroom.purchases.cart import Cart
+from backroom.purchases.plain_carts import read_plain
 from backroom.purchases.purchases_request import PurchasesRequest
 from backroom.purchases.recording import UnknownStore
 from backroom.purchases.refusals import keep_refused_cart
@@ -51,25 +53,25 @@ def purchases() -> Response:
 def _record(_engine: Engine) -> Response:
     config, facts = current_app.config, g._get_current_object()
     raw = json_object(request, facts.body, exact=False)
+    cart = _cart(raw.value, config["BACKROOM"].auth_event_locations)
+    facts.request_id, facts.trip_id, facts.store_id = cart.request_id, cart.shopping_trip_id, cart.store_id
     try:
-        asked = PurchasesRequest.model_validate(
-            raw.value, context={"locations": config["BACKROOM"].auth_event_locations}
-        )
-    except ValidationError as error:
-        raise RequestRefused(400, complaint(error)) from error
-    facts.request_id, facts.trip_id, facts.store_id = (
-        asked.request_id,
-        asked.idempotent_shopping_trip_id,
-        asked.store_id,
-    )
-    try:
-        recorded = config["RECORDER"].record(asked.cart(), raw.text, now=config["CLOCK"](), new_id=_new_id)
+        recorded = config["RECORDER"].record(cart, raw.text, now=config["CLOCK"](), new_id=_new_id)
     except psycopg.DataError as error:  # what JSON can say and no column can hold
         raise RequestRefused(400, "body: a number is out of range") from error
     except UnknownStore as error:
         raise RequestRefused(400, "storeId: not a store of ours") from error
     facts.outcome = recorded.outcome
     return Response(recorded.body, 201, content_type="application/json")
+
+
+def _cart(value: dict[str, Any], locations: list[str]) -> Cart:
+    if (cart := read_plain(value, locations)) is not None:
+        return cart
+    try:
+        return PurchasesRequest.model_validate(value, context={"locations": locations}).cart()
+    except ValidationError as error:
+        raise RequestRefused(400, complaint(error)) from error
 
 
 def _new_id() -> str:

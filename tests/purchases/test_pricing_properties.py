@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -148,7 +149,7 @@ def test_a_promotion_whose_threshold_is_not_reached_changes_nothing(till: Till, 
 def test_a_cart_with_each_line_several_times_lists_at_as_many_times_the_amount(till: Till, times: int) -> None:
     once = till.cart()
     items = [
-        replace(one, line_number=len(till.items) * round_ + one.line_number)
+        msgspec.structs.replace(one, line_number=len(till.items) * round_ + one.line_number)
         for round_ in range(times)
         for one in till.items
     ]

@@ -1,8 +1,9 @@
 """Calls that arrive at the same moment go to the database together: one statement and one commit for all of them.
 
 Nobody waits for company. Whoever finds the way free goes at once and takes along all who have come meanwhile; those who
-come while a statement is under way go with the next one. So a quiet server answers as fast as it would alone, and a
-busy one does less work per call the busier it is.
+come while a statement is under way go with the next one, which the first of them leads. So a quiet server answers as
+fast as it would alone, and a busy one does less work per call the busier it is. Each who waits has a lock of its own,
+so that who is served goes on at once and nobody is woken for another's sake.
 """
 
 from __future__ import annotations
@@ -29,28 +30,50 @@ class Together(Generic[Item, Result]):
         self._most = most
         self._seconds = seconds
         self._waiting: deque[_Place[Item, Result]] = deque()
-        self._way = threading.Lock()
+        self._led = False  # whether somebody is leading; changed under the guard only, like the line
+        self._guard = threading.Lock()
 
     def run(self, item: Item) -> Result:
         """The item's result. What `work` raises, each of its items raises."""
         place: _Place[Item, Result] = _Place(item)
-        self._waiting.append(place)
-        if not self._way.acquire(timeout=self._seconds):
-            if self._leave(place):
-                raise TookTooLong
-            self._way.acquire()  # it is among those that are under way
-        try:
-            while not place.done:
-                self._go()
-        finally:
-            self._way.release()
+        with self._guard:
+            self._waiting.append(place)
+            place.leads = leads = not self._led
+            self._led = True
+        if leads or not self._served(place):
+            self._lead(place)
         if place.error is not None:
             raise place.error
         return place.result  # type: ignore[return-value]
 
+    def _served(self, place: _Place[Item, Result]) -> bool:
+        """Waits; False where the lead was handed over. Raises TookTooLong where the place was left in time."""
+        if not place.turn.acquire(timeout=self._seconds):
+            with self._guard:
+                if place in self._waiting and not place.leads:
+                    self._waiting.remove(place)
+                    raise TookTooLong
+            place.turn.acquire()  # it is among those that are under way, or leads
+        return place.done
+
+    def _lead(self, place: _Place[Item, Result]) -> None:
+        try:
+            while not place.done:
+                self._go()
+        finally:
+            with self._guard:
+                following = self._waiting[0] if self._waiting else None
+                if following is None:
+                    self._led = False
+                else:
+                    following.leads = True
+            if following is not None:
+                following.turn.release()
+
     def _go(self) -> None:
-        """With those who wait, the longest first; the caller goes on until its own place was among them."""
-        places = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        """With those who wait, the longest first."""
+        with self._guard:
+            places = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         try:
             for place, result in zip(places, self._work([place.item for place in places]), strict=True):
                 place.result = result
@@ -59,22 +82,20 @@ class Together(Generic[Item, Result]):
                 place.error = error
         for place in places:
             place.done = True
-
-    def _leave(self, place: _Place[Item, Result]) -> bool:
-        try:
-            self._waiting.remove(place)
-        except ValueError:
-            return False
-        return True
+            if not place.leads:
+                place.turn.release()
 
 
 class _Place(Generic[Item, Result]):
-    """An item in the line, and what became of it."""
+    """An item in the line, and what became of it. Its turn is released once: when it is done, or is to lead."""
 
-    __slots__ = ("done", "error", "item", "result")
+    __slots__ = ("done", "error", "item", "leads", "result", "turn")
 
     def __init__(self, item: Item) -> None:
         self.item = item
+        self.leads = False
         self.done = False
         self.result: Result | None = None
         self.error: BaseException | None = None
+        self.turn = threading.Lock()
+        self.turn.acquire()

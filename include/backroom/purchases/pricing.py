@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import Struct
+
 from backroom.money import Money, places
 from backroom.purchases.minor_units import decimal, for_quantity, part_of, part_within
 from backroom.purchases.price_words import line_in_words
@@ -25,8 +27,7 @@ from backroom.purchases.promotions import BasketLine, Promotion, reduce
 LARGEST = 10**10  # an amount must stay below it: what the books' columns hold
 
 
-@dataclass(frozen=True, slots=True)
-class CartItem:
+class CartItem(Struct, frozen=True, gc=False):
     """A line of the cart as it came; `item_type` is SKU or SCANCODE, `unit` is unit, kg, g, lb or oz."""
 
     line_number: int
@@ -57,8 +58,7 @@ class AppliedPromotion:
     amount: Money
 
 
-@dataclass(slots=True)
-class PricedLine:
+class PricedLine(Struct):
     """A line with all that its price is made of; the amounts in `…_minor` are whole minor units of `currency`."""
 
     item: CartItem

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from msgspec import Struct
+
 from backroom.purchases.basket_share import share_out
 from backroom.purchases.minor_units import decimal, for_quantity, half_up, times, whole
 
@@ -41,8 +43,7 @@ class Promotion:
     description: str = ""
 
 
-@dataclass(slots=True)
-class BasketLine:
+class BasketLine(Struct, gc=False):
     """A line as promotions see it: `list_amount` in minor units, `list_price` per `sold_by`, `quantity` in `unit`."""
 
     item_sku: str
