@@ -68,6 +68,16 @@ create table if not exists payment_status (
   id integer primary key, shopping_trip_id text not null, total integer not null, settled integer not null,
   at text not null, status text not null
 );
+create table if not exists inquiry (shopping_trip_id text not null, after_call integer not null);
+create index if not exists inquiry_trip on inquiry (shopping_trip_id);
+create table if not exists till (
+  id integer primary key, shopping_trip_id text not null, at integer not null, amount integer not null
+);
+create index if not exists till_trip on till (shopping_trip_id);
+create index if not exists due_trip on due (shopping_trip_id);
+create index if not exists due_at on due (at);
+create index if not exists payment_status_trip on payment_status (shopping_trip_id);
+create index if not exists refund_trip on refund (shopping_trip_id);
 create table if not exists window_file (
   store_id text not null, window_end integer not null, version integer not null, key text not null,
   sequencer text not null, orders integer not null, lines integer not null, announcements integer not null,
@@ -85,6 +95,7 @@ create table if not exists ingestion (
 );
 create table if not exists report_link (signature text primary key, key text not null, expires_at integer not null);
 """
+STATEMENTS_KEPT = 500
 TABLES = re.findall(r"create table if not exists (\w+)", SCHEMA)
 
 
@@ -95,12 +106,16 @@ class Books:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         where = ":memory:" if folder is None else str(folder / "sandbox.sqlite")
-        self._connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            where, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+        )
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = off")
         self._connection.executescript(SCHEMA)
         self._depth = 0
+        self.changed: list[str] = []
+        """Trips in the order in which they were changed since this process began, each change once."""
 
     def __enter__(self) -> Books:
         if self._depth == 0:
@@ -130,6 +145,7 @@ class Books:
         columns = ", ".join(f"{column} = :{column}" for column in changes)
         statement = f"update trip set {columns} where shopping_trip_id = :trip"  # noqa: S608
         self._connection.execute(statement, {**changes, "trip": shopping_trip_id})
+        self.changed.append(shopping_trip_id)
 
     def one(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Row | None:
         """The first row, or None."""
@@ -162,6 +178,7 @@ class Books:
         """Forget everything."""
         for table in TABLES:
             self._connection.execute(f"delete from {table}")  # noqa: S608
+        self.changed.clear()
 
     def close(self) -> None:
         """Close the file."""

@@ -30,6 +30,8 @@ class Configuration:
     connector_secret_access_key: str
     hang_seconds: float
     host: str = "127.0.0.1"
+    keeps_outbox: bool = False
+    """Events and files are kept for whoever asks, instead of sent to AWS."""
 
     @property
     def checks_signatures(self) -> bool:
@@ -61,8 +63,16 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Configurat
         connector_access_key_id=env.get("BACKROOM_CONNECTOR_ACCESS_KEY_ID", "AKIDBACKROOMSANDBOX"),
         connector_secret_access_key=env.get("BACKROOM_CONNECTOR_SECRET_ACCESS_KEY", ""),
         host=env.get("JWO_SANDBOX_HOST", "127.0.0.1"),
+        keeps_outbox=_choice(env, "JWO_SANDBOX_OUTBOX", ("aws", "kept")) == "kept",
         hang_seconds=_seconds(env, "JWO_SANDBOX_HANG_SECONDS", 30.0),
     )
+
+
+def _choice(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    text = env.get(name, known[0])
+    if text not in known:
+        raise ConfigurationError(f"{name}: must be {' or '.join(known)} (it is {text!r})")
+    return text
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

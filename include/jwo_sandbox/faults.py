@@ -14,11 +14,14 @@ from types import MappingProxyType
 from typing import Any
 
 THROTTLED = "THROTTLED"
+THROTTLED_LONG = "THROTTLED_LONG"
 SERVER_ERROR = "SERVER_ERROR"
 UNAVAILABLE = "UNAVAILABLE"
 DROPPED_BEFORE = "DROPPED_BEFORE"
 DROPPED_AFTER = "DROPPED_AFTER"
 HANGS_AFTER = "HANGS_AFTER"
+SLOW_AFTER = "SLOW_AFTER"
+REJECTED = "REJECTED"
 DECLINED = "DECLINED"
 DECLINED_ONCE = "DECLINED_ONCE"
 PARTIAL = "PARTIAL"
@@ -31,14 +34,17 @@ REWRITTEN = "REWRITTEN"
 BROKEN_ROW = "BROKEN_ROW"
 DELIVERED_TWICE = "DELIVERED_TWICE"
 
-TRANSPORT = frozenset({THROTTLED, SERVER_ERROR, UNAVAILABLE, DROPPED_BEFORE, DROPPED_AFTER, HANGS_AFTER})
+TRANSPORT = frozenset(
+    {THROTTLED, THROTTLED_LONG, SERVER_ERROR, UNAVAILABLE, DROPPED_BEFORE, DROPPED_AFTER, HANGS_AFTER, SLOW_AFTER}
+)
+PUBLISHED_RETRY_AFTER = 600
 KINDS: dict[str, frozenset[str]] = {
     "adjust": TRANSPORT | {DECLINED, DECLINED_ONCE, PARTIAL, PENDING, PENDING_FOREVER},
     "capture": TRANSPORT,
     "settlement": frozenset({DECLINED}),
     "cancel": TRANSPORT,
     "refund": TRANSPORT,
-    "payment_status": TRANSPORT,
+    "payment_status": TRANSPORT | {REJECTED},
     "transactional_data": TRANSPORT,
     "shopper_identity": TRANSPORT,
     "catalog_upload": TRANSPORT,
@@ -88,6 +94,8 @@ class FaultPlan:
     settle_minutes: int = 20
     repeated_capture: str = "twice"
     catalog_polls: int = 3
+    later_attempts: float = 0.0
+    """What of the transport faults' rates holds for each attempt after the first, drawn anew; 0: none befalls them."""
 
     def fault(self, trip_id: str, operation: str, attempt: int) -> str | None:
         """What befalls this attempt (counted from 1), or None."""
@@ -99,14 +107,21 @@ class FaultPlan:
             kind: str | None = known[trip_id] or None
         else:
             kind = self._by_hash(trip_id, operation)
-        return kind if kind and (attempt == 1 or kind in EVERY_ATTEMPT) else None
+        if kind and (attempt == 1 or kind in EVERY_ATTEMPT):
+            return kind
+        later = attempt > 1 and self.later_attempts > 0
+        return self._by_hash(f"{trip_id}|{attempt}", operation, TRANSPORT, self.later_attempts) if later else None
 
-    def _by_hash(self, trip_id: str, operation: str) -> str | None:
-        place = _draw(self.seed, operation, trip_id) / 2**64
+    def _by_hash(
+        self, subject: str, operation: str, among: frozenset[str] | None = None, share: float = 1.0
+    ) -> str | None:
+        place = _draw(self.seed, operation, subject) / 2**64
         for kind, rate in self.rates.get(operation, {}).items():
-            if place < rate:
+            if among is not None and kind not in among:
+                continue
+            if place < rate * share:
                 return kind
-            place -= rate
+            place -= rate * share
         return None
 
 
@@ -116,14 +131,15 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
     `trips` says of each known trip whether it has a cart: adjustments and captures are ranked among those that have
     one, cancellations among those that have none. The object:
     {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any of
-    retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls.
+    retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls,
+    later_attempts.
     "" in a trip's list is an attempt without a fault. Raises ValueError for what it does not know.
     """
     plan = NAMED.get(asked or "none") if asked is None or isinstance(asked, str) else asked
     if not isinstance(plan, dict):
         raise ValueError(f"faults: must be one of {sorted(NAMED)} or an object (it is {asked!r})")
     known = {"rates", "trips", "retry_after_seconds", "pending_minutes", "settle_minutes", "repeated_capture"}
-    unknown = set(plan) - known - {"catalog_polls"}
+    unknown = set(plan) - known - {"catalog_polls", "later_attempts"}
     if unknown:
         raise ValueError(f"faults: unknown {sorted(unknown)}")
     rates = {name: {kind: float(rate) for kind, rate in kinds.items()} for name, kinds in plan.get("rates", {}).items()}

@@ -77,3 +77,18 @@ class Outbox:
 
     def _client(self, service: str) -> Any:
         return client(service, self._endpoint_url, self._region)
+
+
+class KeptOutbox(Outbox):
+    """Keeps events for whoever asks, in their order; there is no AWS to send them to, and files are not written."""
+
+    def __init__(self, endpoint_url: str, region: str) -> None:
+        super().__init__(endpoint_url, region)
+        self.kept: list[dict[str, Any]] = []
+
+    def send_events(self, entries: list[dict[str, Any]]) -> None:
+        """Keep them."""
+        self.kept += entries
+
+    def submit(self, task: Callable[..., None], *arguments: Any) -> None:
+        """What would be sent is dropped."""

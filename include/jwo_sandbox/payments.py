@@ -12,7 +12,7 @@ from typing import Any
 
 from jwo_sandbox import faults, instants
 from jwo_sandbox.books import Books
-from jwo_sandbox.conduct import CHARGE_OPERATIONS, LEFT, forbidden
+from jwo_sandbox.conduct import CHARGE_OPERATIONS, LEFT, Earlier, Known, forbidden
 from jwo_sandbox.events import EventLog
 from jwo_sandbox.faults import FaultPlan
 from jwo_sandbox.minor_amounts import to_decimal, to_minor
@@ -74,11 +74,10 @@ class Payments:
 
     def _on_trip(self, operation: str, request: PaymentRequest, trip: sqlite3.Row) -> Answer:
         trip_id = request.shopping_trip_id
-        attempt = 1 + self.books.count(
-            "select count(*) from call where shopping_trip_id = ? and operation = ?", (trip_id, operation)
-        )
+        earlier = self._earlier(trip_id)
+        attempt = 1 + sum(call.operation == operation for call in earlier)
         fault = self.plan.fault(trip_id, operation, attempt)
-        self._watch(operation, request, trip, fault)
+        self._watch(operation, request, trip, earlier, fault)
         answer = self._before_effect(fault)
         if answer is None:
             try:
@@ -87,7 +86,7 @@ class Payments:
                 answer = getattr(self, f"_{operation}")(request, trip, fault)
             except Refused as error:
                 answer = Answer(400, {"errorMsg": str(error)})
-            if fault in (faults.DROPPED_AFTER, faults.HANGS_AFTER):
+            if fault in (faults.DROPPED_AFTER, faults.HANGS_AFTER, faults.SLOW_AFTER):
                 answer = replace(answer, lost=fault)
         row = {
             "shopping_trip_id": trip_id,
@@ -96,15 +95,23 @@ class Payments:
             "at": self.clock.now(),
             "amount": str(request.amount.amount) if request.amount else None,
             "fault": fault,
-            "status": None if answer.lost else answer.status,
+            "status": None if answer.lost not in (None, faults.SLOW_AFTER) else answer.status,
             "answer": json.dumps(answer.body, default=str),
         }
         self.books.insert("call", [row])
         return answer
 
+    def _earlier(self, trip_id: str) -> list[Earlier]:
+        inquired = self.books.count("select max(after_call) from inquiry where shopping_trip_id = ?", (trip_id,))
+        rows = self.books.all(
+            "select id, operation, status, answer from call where shopping_trip_id = ? order by id", (trip_id,)
+        )
+        return [Earlier(row["operation"], row["status"], _said(row), row["id"] <= inquired) for row in rows]
+
     def _before_effect(self, fault: str | None) -> Answer | None:
-        if fault == faults.THROTTLED:
-            return Answer(429, {"errorMsg": "Too Many Requests"}, {"Retry-After": str(self.plan.retry_after_seconds)})
+        if fault in (faults.THROTTLED, faults.THROTTLED_LONG):
+            seconds = self.plan.retry_after_seconds if fault == faults.THROTTLED else faults.PUBLISHED_RETRY_AFTER
+            return Answer(429, {"errorMsg": "Too Many Requests"}, {"Retry-After": str(seconds)})
         if fault == faults.SERVER_ERROR:
             return Answer(500, {"errorMsg": "InternalServerError"})
         if fault == faults.UNAVAILABLE:
@@ -117,9 +124,7 @@ class Payments:
             self.close_live_cart(trip, asked)
         if trip["cancelled"] or trip["capture_count"]:
             raise Refused(Refused.BAD_REQUEST)
-        waiting = self.books.one(
-            "select * from due where kind = 'ADJUST' and shopping_trip_id = ?", (trip["shopping_trip_id"],)
-        )
+        waiting = self._adjustment(trip["shopping_trip_id"])
         if waiting and (waiting["at"] is None or waiting["at"] > self.clock.now()):
             self.books.execute("update due set amount = ? where id = ?", (asked, waiting["id"]))
             return self._adjusted("PENDING", asked, trip)
@@ -141,9 +146,7 @@ class Payments:
 
     def _capture(self, request: PaymentRequest, trip: sqlite3.Row, _fault: str | None) -> Answer:
         amount = self._minor(request.amount, trip)
-        waiting = self.books.count(
-            "select count(*) from due where kind = 'ADJUST' and shopping_trip_id = ?", (trip["shopping_trip_id"],)
-        )
+        waiting = self._adjustment(trip["shopping_trip_id"]) is not None
         if trip["cancelled"] or waiting or amount > trip["held"]:
             raise Refused(Refused.BAD_REQUEST)
         if trip["capture_count"] and (self.plan.repeated_capture == "harmless" or trip["order_status"] == "CANCELLED"):
@@ -190,9 +193,9 @@ class Payments:
         self._change(trip, refunded=trip["refunded"] + amount, order_status="REFUNDED")
         return Answer(200, answer)
 
-    def _payment_status(self, request: PaymentRequest, trip: sqlite3.Row, _fault: str | None) -> Answer:
+    def _payment_status(self, request: PaymentRequest, trip: sqlite3.Row, fault: str | None) -> Answer:
         total, settled = self._minor(request.total, trip), self._minor(request.settled, trip)
-        status = "Accepted" if settled <= total else "Rejected"
+        status = "Accepted" if settled <= total and fault != faults.REJECTED else "Rejected"
         row = {
             "shopping_trip_id": trip["shopping_trip_id"],
             "total": total,
@@ -283,9 +286,43 @@ class Payments:
         amount: Decimal = to_decimal(minor, trip["currency"])
         return Answer(200, {"status": status, "authorizedAmount": {"amount": amount, "code": trip["currency"]}})
 
-    def _watch(self, operation: str, request: PaymentRequest, trip: sqlite3.Row, fault: str | None) -> None:
+    def _watch(
+        self, operation: str, request: PaymentRequest, trip: sqlite3.Row, earlier: list[Earlier], fault: str | None
+    ) -> None:
         """Note what a careful caller never does."""
-        reason = forbidden(self.books, operation, request, trip)
+        reason = forbidden(operation, request, self._known(operation, request, trip, earlier))
         if reason and fault != faults.DROPPED_BEFORE:
             row = {"shopping_trip_id": trip["shopping_trip_id"], "operation": operation, "at": self.clock.now()}
             self.books.insert("forbidden", [{**row, "reason": reason}])
+
+    def _known(self, operation: str, request: PaymentRequest, trip: sqlite3.Row, earlier: list[Earlier]) -> Known:
+        trip_id, store = trip["shopping_trip_id"], self.stores[trip["store_id"]]
+        if operation == "refund":
+            key = (request.refund_request_id,)
+            new = not self.books.count("select count(*) from refund where refund_request_id = ?", key)
+            return Known(trip, store, earlier, adjustment_pending=False, refund_is_new=new)
+        if operation == "payment_status":
+            last = self.books.one(
+                "select at from payment_status where shopping_trip_id = ? order by id desc limit 1", (trip_id,)
+            )
+            return Known(
+                trip,
+                store,
+                earlier,
+                adjustment_pending=False,
+                paid_otherwise=self.books.count("select sum(amount) from till where shopping_trip_id = ?", (trip_id,)),
+                last_status_time=Decimal(last["at"]) if last else None,
+            )
+        waits = operation == "capture" and self._adjustment(trip_id) is not None
+        return Known(trip, store, earlier, adjustment_pending=waits)
+
+    def _adjustment(self, trip_id: str) -> sqlite3.Row | None:
+        """The adjustment that is pending."""
+        return self.books.one("select * from due where kind = 'ADJUST' and shopping_trip_id = ?", (trip_id,))
+
+
+def _said(row: sqlite3.Row) -> str:
+    """The status that an adjustment was answered with."""
+    if row["operation"] != "adjust" or row["status"] != 200:
+        return ""
+    return str(json.loads(row["answer"])["status"])

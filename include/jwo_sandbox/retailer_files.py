@@ -30,6 +30,7 @@ class Store:
     preauthorization_amount: Decimal
     feeds: tuple[str, ...]
     prices_include_tax: bool = False
+    after_decline: str = "none"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def read_stores(path: Path) -> dict[str, Store]:
             preauthorization_amount=Decimal(row["preauthorization_amount"]),
             feeds=tuple(row["feeds"]),
             prices_include_tax=bool(row.get("prices_include_tax")),
+            after_decline=row.get("after_decline", "none"),
         )
         for row in json.loads(path.read_text())
     }

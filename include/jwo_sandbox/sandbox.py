@@ -18,7 +18,7 @@ from jwo_sandbox.configuration import Configuration
 from jwo_sandbox.events import EventLog
 from jwo_sandbox.faults import FaultPlan, make_plan
 from jwo_sandbox.minor_amounts import to_decimal, to_minor
-from jwo_sandbox.outbox import Outbox
+from jwo_sandbox.outbox import KeptOutbox, Outbox
 from jwo_sandbox.payments import IN_STORE, LIVE, Payments
 from jwo_sandbox.reporting import Reporting
 from jwo_sandbox.retailer_files import RetailerFiles, read
@@ -39,7 +39,8 @@ class Sandbox:
         self.configuration = configuration
         self.books = Books(configuration.state)
         self.clock = SandboxClock(self.books)
-        self.outbox = Outbox(configuration.aws_endpoint_url, configuration.region)
+        outbox = KeptOutbox if configuration.keeps_outbox else Outbox
+        self.outbox = outbox(configuration.aws_endpoint_url, configuration.region)
         self.files = RetailerFiles()
         self._assemble(FaultPlan())
         world = self.books.setting("world")

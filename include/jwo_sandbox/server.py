@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from jwo_sandbox import exact_json, faults, instants, signing
+from jwo_sandbox import faults, instants, signing
 from jwo_sandbox.accounts import books_of, progress_of, summary_of
 from jwo_sandbox.aws_resources import REPORTS_BUCKET
 from jwo_sandbox.configuration import Configuration, ConfigurationError
+from jwo_sandbox.json_http import Endpoint, body_of, json_answer, wrong
+from jwo_sandbox.outside import HeldCalls
+from jwo_sandbox.outside_routes import outside_routes
 from jwo_sandbox.payments import Answer
 from jwo_sandbox.play import AlreadyPlaying, Player
 from jwo_sandbox.sandbox import Sandbox
@@ -41,6 +44,7 @@ CATALOG_PATHS = {
     "/v1/catalog/archive": "catalog_archive",
     "/v1/catalog/getCatalogUploadStatus": "catalog_status",
 }
+SLOW_SECONDS = 0.5
 _connections: dict[Any, asyncio.Transport] = {}
 
 
@@ -79,7 +83,7 @@ def server(configuration: Configuration) -> uvicorn.Server:
 
 def create_app(sandbox: Sandbox) -> Starlette:
     """The app over one sandbox."""
-    player = Player(sandbox)
+    player, held = Player(sandbox), HeldCalls()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -88,7 +92,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         ticking.cancel()
         sandbox.close()
 
-    routes = [Route(path, _amazon(sandbox, operation), methods=["POST"]) for path, operation in _operations()]
+    routes = [Route(path, _amazon(sandbox, held, operation), methods=["POST"]) for path, operation in _operations()]
     routes += [
         Route(f"/{REPORTS_BUCKET}/{{key:path}}", _report(sandbox), methods=["GET"]),
         Route("/healthz", _ready(sandbox)),
@@ -100,18 +104,16 @@ def create_app(sandbox: Sandbox) -> Starlette:
         Route("/sandbox/books", _books(sandbox)),
         Route("/sandbox/summary", _summary(sandbox)),
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
+        *outside_routes(sandbox, held),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
-
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def _operations() -> list[tuple[str, str]]:
     return [*PAYMENT_PATHS.items(), *CATALOG_PATHS.items()]
 
 
-def _amazon(sandbox: Sandbox, operation: str) -> Endpoint:
+def _amazon(sandbox: Sandbox, held: HeldCalls, operation: str) -> Endpoint:
     configuration = sandbox.configuration
 
     async def endpoint(request: Request) -> Response:
@@ -128,13 +130,20 @@ def _amazon(sandbox: Sandbox, operation: str) -> Endpoint:
                     now=datetime.now(UTC),
                 )
             except signing.BadSignature as error:
-                return _json(403, {"errorMsg": f"Forbidden: {error}"})
+                return json_answer(403, {"errorMsg": f"Forbidden: {error}"})
         service = sandbox.catalog if operation.startswith("catalog_") else sandbox.payments
         answer = service.call(operation, body)
         sandbox.outbox.send_events(sandbox.events.take())
         if answer.lost:
-            if answer.lost == faults.HANGS_AFTER:
-                await asyncio.sleep(configuration.hang_seconds)
+            if answer.lost in (faults.HANGS_AFTER, faults.SLOW_AFTER):
+                number = held.hold(request.client.port if request.client else 0, operation, answer.lost)
+                slow = answer.lost == faults.SLOW_AFTER
+                try:
+                    await asyncio.sleep(SLOW_SECONDS if slow else configuration.hang_seconds)
+                finally:
+                    held.release(number)
+                if slow:
+                    return _send(answer)
             return _NoAnswer()
         return _send(answer)
 
@@ -155,23 +164,23 @@ def _report(sandbox: Sandbox) -> Endpoint:
 
 def _ready(sandbox: Sandbox) -> Endpoint:
     async def endpoint(_: Request) -> Response:
-        return _json(200, {"status": "ok", "clock": instants.text(sandbox.clock.now())})
+        return json_answer(200, {"status": "ok", "clock": instants.text(sandbox.clock.now())})
 
     return endpoint
 
 
 def _load(sandbox: Sandbox, player: Player) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body_of(request)
         if player.running:
-            return _wrong(409, "the sandbox is playing")
+            return wrong(409, "the sandbox is playing")
         try:
             folder, seed = Path(asked["world"]), int(asked.get("seed", 0))
-            return _json(200, sandbox.load(folder, seed, asked.get("faults", "none")))
+            return json_answer(200, sandbox.load(folder, seed, asked.get("faults", "none")))
         except KeyError as error:
-            return _wrong(400, f"missing: {error}")
+            return wrong(400, f"missing: {error}")
         except (OSError, ValueError, TypeError) as error:
-            return _wrong(400, f"the world can't be loaded: {error}")
+            return wrong(400, f"the world can't be loaded: {error}")
 
     return endpoint
 
@@ -179,35 +188,35 @@ def _load(sandbox: Sandbox, player: Player) -> Endpoint:
 def _clock(sandbox: Sandbox, player: Player) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         if request.method == "POST":
-            asked = await _body(request)
+            asked = await body_of(request)
             try:
                 await player.move_clock(instants.parse(asked["now"]), running=bool(asked.get("running", False)))
             except AlreadyPlaying as error:
-                return _wrong(409, str(error))
+                return wrong(409, str(error))
             except (KeyError, TypeError, ValueError) as error:
-                return _wrong(400, f"now: {error}")
-        return _json(200, {"now": instants.text(sandbox.clock.now()), "running": sandbox.clock.running})
+                return wrong(400, f"now: {error}")
+        return json_answer(200, {"now": instants.text(sandbox.clock.now()), "running": sandbox.clock.running})
 
     return endpoint
 
 
 def _advance(player: Player) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body_of(request)
         try:
             counts = await player.advance(instants.parse(asked["until"]))
         except AlreadyPlaying as error:
-            return _wrong(409, str(error))
+            return wrong(409, str(error))
         except (KeyError, TypeError, ValueError) as error:
-            return _wrong(400, f"until: {error}")
-        return _json(200, {**progress_of(player.sandbox, running=False), "played": counts})
+            return wrong(400, f"until: {error}")
+        return json_answer(200, {**progress_of(player.sandbox, running=False), "played": counts})
 
     return endpoint
 
 
 def _progress(sandbox: Sandbox, player: Player) -> Endpoint:
     async def endpoint(_: Request) -> Response:
-        return _json(200, progress_of(sandbox, running=player.running))
+        return json_answer(200, progress_of(sandbox, running=player.running))
 
     return endpoint
 
@@ -215,26 +224,28 @@ def _progress(sandbox: Sandbox, player: Player) -> Endpoint:
 def _books(sandbox: Sandbox) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         asked = request.query_params
-        return _json(200, {"trips": books_of(sandbox, asked.get("store"), asked.get("date"))})
+        return json_answer(200, {"trips": books_of(sandbox, asked.get("store"), asked.get("date"))})
 
     return endpoint
 
 
 def _summary(sandbox: Sandbox) -> Endpoint:
     async def endpoint(_: Request) -> Response:
-        return _json(200, summary_of(sandbox))
+        return json_answer(200, summary_of(sandbox))
 
     return endpoint
 
 
 def _trips(sandbox: Sandbox) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body_of(request)
         try:
-            return _json(200, {"shoppingTripId": sandbox.live_trip(asked["store_id"], list(asked.get("skus") or []))})
+            return json_answer(
+                200, {"shoppingTripId": sandbox.live_trip(asked["store_id"], list(asked.get("skus") or []))}
+            )
         except (KeyError, TypeError) as error:
             known = ", ".join(sorted(sandbox.files.stores)) or "none: load a world first"
-            return _wrong(400, f"store_id: {error} is no store (stores: {known})")
+            return wrong(400, f"store_id: {error} is no store (stores: {known})")
 
     return endpoint
 
@@ -247,26 +258,10 @@ async def _tick(sandbox: Sandbox, player: Player) -> None:
             sandbox.catch_up()
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        value = exact_json.loads(await request.body() or b"{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _send(answer: Answer) -> Response:
     if answer.body is None:
         return Response(b"", answer.status, headers=answer.headers)
-    return _json(answer.status, answer.body, answer.headers)
-
-
-def _json(status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(exact_json.dumps(value), status, headers=headers, media_type="application/json")
-
-
-def _wrong(status: int, message: str) -> Response:
-    return _json(status, {"errorMsg": message})
+    return json_answer(answer.status, answer.body, answer.headers)
 
 
 class _Protocol(H11Protocol):

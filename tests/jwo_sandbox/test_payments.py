@@ -248,6 +248,7 @@ def test_a_repeated_capture_is_read_as_the_plan_says_and_is_noted(
     sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon, reading: str, captured: str, count: int
 ) -> None:
     trip_id = trip({"repeated_capture": reading})
+    amazon.call(ADJUST, charge(trip_id))
     assert [amazon.call(CAPTURE, charge(trip_id)).status_code for _ in range(2)] == [200, 200]
     sandbox.post("/sandbox/clock", {"now": "2026-11-23T18:20:00Z"})
     kept = book(sandbox, trip_id)
@@ -260,6 +261,7 @@ def test_a_capture_tried_again_after_an_unknown_outcome_is_noted(
     sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon
 ) -> None:
     trip_id = trip({"trips": {}, "rates": {"capture": {"SERVER_ERROR": 1.0}}})
+    amazon.call(ADJUST, charge(trip_id))
     assert [amazon.call(CAPTURE, charge(trip_id)).status_code for _ in range(2)] == [500, 200]
     assert "unknown" in sandbox.get("/sandbox/summary")["forbidden"][0]["reason"]
 
@@ -268,7 +270,40 @@ def test_a_refusal_that_is_definite_may_be_tried_again(
     sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon
 ) -> None:
     trip_id = trip({"rates": {"capture": {"THROTTLED": 1.0}}})
+    amazon.call(ADJUST, charge(trip_id))
     assert [amazon.call(CAPTURE, charge(trip_id)).status_code for _ in range(2)] == [429, 200]
+    assert sandbox.get("/sandbox/summary")["forbidden"] == []
+
+
+def test_what_a_careful_caller_never_does_is_noted(
+    sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon
+) -> None:
+    def noted() -> str:
+        return str(sandbox.get("/sandbox/summary")["forbidden"][-1]["reason"])
+
+    trip_id = trip({"rates": {"adjust": {"SERVER_ERROR": 1.0}}})
+    amazon.call(CAPTURE, charge(trip_id, "9.00"))
+    assert noted() == "capture although no adjustment was approved"
+    trip_id = trip({"rates": {"adjust": {"SERVER_ERROR": 1.0}}})
+    amazon.call(ADJUST, charge(trip_id))
+    amazon.call(CAPTURE, charge(trip_id))
+    assert noted() == "capture although the outcome of adjust is unknown"
+    trip_id = trip({})
+    amazon.call("/v1/refund", refund(trip_id, "1.00"))
+    assert noted() == "refund of 1.00 where 0.00 is left"
+    trip_id = trip({})
+    amazon.call("/v1/feedback/payment-status", report(trip_id, "15.90", "15.90"))
+    assert noted() == "15.90 reported as settled where 0.00 was paid"
+
+
+def test_a_capture_may_be_repeated_by_whoever_asked_what_became_of_the_first(
+    sandbox: SandboxClient, trip: Callable[..., str], amazon: Amazon
+) -> None:
+    trip_id = trip({"rates": {"capture": {"SERVER_ERROR": 1.0}}})
+    amazon.call(ADJUST, charge(trip_id))
+    amazon.call(CAPTURE, charge(trip_id))
+    assert sandbox.post("/sandbox/inquiries", {"shopping_trip_id": trip_id})["capture"] == "NOT_CAPTURED"
+    assert amazon.call(CAPTURE, charge(trip_id)).status_code == 200
     assert sandbox.get("/sandbox/summary")["forbidden"] == []
 
 
@@ -277,6 +312,16 @@ def test_a_fault_plan_that_is_not_understood_is_refused(sandbox: SandboxClient, 
         sandbox.post("/sandbox/load", {"world": str(fileless_world), "faults": {"rate": {}}})
     with pytest.raises(AssertionError, match="adjust"):
         sandbox.post("/sandbox/load", {"world": str(fileless_world), "faults": {"rates": {"adjust": {"SLOW": 1}}}})
+
+
+def report(trip_id: str, total: str, settled: str) -> dict[str, Any]:
+    figures = {"totalAmount": total, "settledAmount": settled}
+    return {
+        "storeId": "STORE-001",
+        "shoppingTripId": trip_id,
+        **{name: {"amount": Decimal(value), "code": "USD"} for name, value in figures.items()},
+        "paymentStatusTime": 1_700_000_000,
+    }
 
 
 def refund(trip_id: str, amount: str, number: int = 1, **changes: Any) -> dict[str, Any]:
