@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         12, ge=0, description="how long before that moment an alert tells of the carts that still wait"
     )
     charge_concurrency: int = Field(8, ge=1, le=64, description="trips charged at once by one task")
-    charge_lease_seconds: int = Field(120, ge=30, description="lease on a trip; longer than every time-out inside it")
+    charge_lease_seconds: int = Field(120, ge=2, description="lease on a trip; longer than every time-out inside it")
     day_complete_margin_minutes: int = Field(
         60, ge=0, description="windows after a business day's end that its files must cover"
     )
@@ -253,6 +253,24 @@ class Settings(BaseSettings):
     catalog_poll_seconds: float = Field(5.0, gt=0, le=600, description="pause between two questions for a status")
     booking_due_minutes: int = Field(
         60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
+    )
+
+    # --- debts
+    amazon_payment_status_url: str | None = Field(
+        None, description="base URL of Report Payment Status; unset: that of the payment service"
+    )
+    payment_status_rejections: int = Field(
+        3, ge=1, le=100, description="times that Amazon may reject one report of a trip before a person is asked"
+    )
+    payoff_lookup_minutes: int = Field(
+        5, ge=1, le=1440, description="how long a payoff may be open before its outcome is looked up, then again"
+    )
+    payoff_unknown_hours: int = Field(
+        24, ge=1, description="how long its outcome may stay unknown before a person is asked"
+    )
+    debt_escalation_days: int = Field(60, ge=1, description="age from which on an open debt is handed to a person")
+    debt_escalation_amount: Decimal | None = Field(
+        None, gt=0, description="outstanding amount from which on it is, in the debt's currency; unset: by age alone"
     )
 
     @model_validator(mode="after")
