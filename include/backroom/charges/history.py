@@ -101,11 +101,11 @@ def add(
         trip: _folded(one, [item.event for item in news.get(trip, ())], now, chance) for trip, one in locked.items()
     }
     changed = [trip for trip, one in after.items() if one.folded != locked[trip].folded]
+    _update_rows(connection, [after[trip] for trip in changed], now)
     for trip in changed:
         after[trip] = _with_debt(connection, after[trip], now)
         if locked[trip].folded.state is State.PARKED and after[trip].folded.state is not State.PARKED:
             _settle_cases(connection, after[trip], now)
-    _update_rows(connection, [after[trip] for trip in changed], now)
     return after
 
 
@@ -170,6 +170,7 @@ def _with_debt(connection: Connection, one: Charge, now: datetime) -> Charge:
         store_id=one.store_id,
         currency=one.currency,
         owed=folded.owed,
+        captured=folded.captured,
         cause=folded.cause.value if folded.cause is not None else None,
         now=now,
     )

@@ -29,11 +29,23 @@ debt = Table(
     Column("shopper_identity", Identifier, comment="the card's token, for card entry, where it was sent"),
     Column("cause", Text, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("amount", Amount, nullable=False),
+    Column("amount", Amount, nullable=False, comment="what the trip's charge leaves to be paid; 0: withdrawn"),
     Column("paid", Amount, nullable=False, server_default="0", comment="by payoffs, also after a write-off"),
     Column("reduced", Amount, nullable=False, server_default="0", comment="by refunds of the trip"),
     Column("written_off", Amount, nullable=False, server_default="0", comment="given up in the books, not yet paid"),
-    Column("outstanding", Amount, Computed("amount - paid - reduced - written_off", persisted=True), nullable=False),
+    Column(
+        "returned",
+        Amount,
+        nullable=False,
+        server_default="0",
+        comment="more came for the trip than was owed: so much is given back, by a refund of its own",
+    ),
+    Column(
+        "outstanding",
+        Amount,
+        Computed("amount + returned - paid - reduced - written_off", persisted=True),
+        nullable=False,
+    ),
     Column("state", Text, nullable=False, server_default="OPEN"),
     Column("opened_at", Instant, nullable=False),
     Column("closed_at", Instant),
@@ -45,7 +57,8 @@ debt = Table(
     CheckConstraint("cause in ('ADJUST_DECLINED','PARTIAL_APPROVAL','CAPTURE_DECLINED','TOKEN_EXPIRED')", name="cause"),
     CheckConstraint("state in ('OPEN','PAID','WRITTEN_OFF')", name="state"),
     CheckConstraint(
-        "amount > 0 and paid >= 0 and reduced >= 0 and written_off >= 0 and paid + reduced + written_off <= amount",
+        "amount >= 0 and paid >= 0 and reduced >= 0 and written_off >= 0 and returned >= 0"
+        " and returned <= paid + reduced and paid + reduced + written_off - returned <= amount",
         name="amount",
     ),
 )
@@ -67,7 +80,10 @@ debt_event = Table(
     Column("details", Json, nullable=False, server_default="{}"),
     Column("to_book", Boolean, nullable=False, server_default="true", comment="the ledger has not booked it yet"),
     UniqueConstraint("shopping_trip_id", "kind", "source"),
-    CheckConstraint("kind in ('PAID','REDUCED','WRITTEN_OFF','RECOVERED','FORGIVEN','PAYOFF_RETURNED')", name="kind"),
+    CheckConstraint(
+        "kind in ('PAID','REDUCED','WRITTEN_OFF','WRITE_OFF_UNDONE','RECOVERED','FORGIVEN','PAYOFF_RETURNED')",
+        name="kind",
+    ),
     CheckConstraint("amount >= 0", name="amount"),
 )
 Index("ix_debt_event_to_book", debt_event.c.event_id, postgresql_where=debt_event.c.to_book)

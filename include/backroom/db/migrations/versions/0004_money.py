@@ -56,7 +56,8 @@ STOCK_MOVED = """
     from stock_sale_due
 """
 DEBT_AMOUNT = (
-    "amount > 0 and paid >= 0 and reduced >= 0 and written_off >= 0 and paid + reduced + written_off <= amount"
+    "amount >= 0 and paid >= 0 and reduced >= 0 and written_off >= 0 and returned >= 0"
+    " and returned <= paid + reduced and paid + reduced + written_off - returned <= amount"
 )
 
 
@@ -101,7 +102,7 @@ def upgrade() -> None:
             "to_book", sa.Boolean(), server_default="true", nullable=False, comment="the ledger has not booked it yet"
         ),
         sa.CheckConstraint(
-            "kind in ('PAID','REDUCED','WRITTEN_OFF','RECOVERED','FORGIVEN','PAYOFF_RETURNED')",
+            "kind in ('PAID','REDUCED','WRITTEN_OFF','WRITE_OFF_UNDONE','RECOVERED','FORGIVEN','PAYOFF_RETURNED')",
             name=op.f("ck_debt_event_kind"),
         ),
         sa.CheckConstraint("amount >= 0", name=op.f("ck_debt_event_amount")),
@@ -492,9 +493,19 @@ def upgrade() -> None:
     op.add_column(
         "debt",
         sa.Column(
+            "returned",
+            sa.Numeric(precision=14, scale=4),
+            server_default="0",
+            nullable=False,
+            comment="more came for the trip than was owed: so much is given back, by a refund of its own",
+        ),
+    )
+    op.add_column(
+        "debt",
+        sa.Column(
             "outstanding",
             sa.Numeric(precision=14, scale=4),
-            sa.Computed("amount - paid - reduced - written_off", persisted=True),
+            sa.Computed("amount + returned - paid - reduced - written_off", persisted=True),
             nullable=False,
         ),
     )
@@ -512,6 +523,13 @@ def upgrade() -> None:
         sa.Column(
             "escalated_at", sa.DateTime(timezone=True), nullable=True, comment="when it was handed to a person as old"
         ),
+    )
+    op.alter_column(
+        "debt",
+        "amount",
+        existing_type=sa.NUMERIC(precision=14, scale=4),
+        comment="what the trip's charge leaves to be paid; 0: withdrawn",
+        existing_nullable=False,
     )
     op.alter_column(
         "debt",
@@ -619,7 +637,16 @@ def downgrade() -> None:
     )
     op.drop_column("debt", "escalated_at")
     op.drop_column("debt", "forgiven_at")
+    op.alter_column(
+        "debt",
+        "amount",
+        existing_type=sa.NUMERIC(precision=14, scale=4),
+        comment=None,
+        existing_comment="what the trip's charge leaves to be paid; 0: withdrawn",
+        existing_nullable=False,
+    )
     op.drop_column("debt", "outstanding")
+    op.drop_column("debt", "returned")
     op.drop_column("debt", "written_off")
     op.drop_column("debt", "reduced")
     op.drop_index("ix_refund_event_to_book", table_name="refund_event", postgresql_where=sa.text("to_book"))
