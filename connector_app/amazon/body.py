@@ -82,17 +82,27 @@ class JsonBody:
 
 
 def json_object(request: Request, body: Body, *, exact: bool = True) -> JsonBody:
-    """The body as a JSON object. Raises RequestRefused: 413, 415 or 400.
+    """The body as a JSON object. Raises RequestRefused: 413, 415 or 400."""
+    require_json(request.mimetype, body)
+    return parsed(body.data, exact=exact)
 
-    Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
-    nesting deeper than DEEPEST. A call without a content type is taken as JSON. Numbers with a fraction are Decimal;
-    where only the text is kept and no number is read (`exact` false), they may be floats.
-    """
+
+def require_json(content_type: str, body: Body) -> None:
+    """Raises RequestRefused 413 or 415. A call without a content type is taken as JSON."""
     if body.too_large:
         raise RequestRefused(413, "body: too large")
-    if request.mimetype not in ("", "application/json"):
+    if content_type not in ("", "application/json"):
         raise RequestRefused(415, "Content-Type: must be application/json")
-    return _plain(body.data, exact) or _careful(body.data)
+
+
+def parsed(data: bytes, *, exact: bool = True) -> JsonBody:
+    """The JSON object. Raises RequestRefused 400.
+
+    Refused beyond what JSON itself forbids: NUL and unpaired surrogates in strings, numbers that no column holds,
+    nesting deeper than DEEPEST. Numbers with a fraction are Decimal; where only the text is kept and no number is read
+    (`exact` false), they may be floats.
+    """
+    return _plain(data, exact) or _careful(data)
 
 
 def _plain(data: bytes, exact: bool) -> JsonBody | None:

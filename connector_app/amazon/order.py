@@ -18,10 +18,10 @@ from backroom.entry.wire import complaint
 from backroom.purchases.cart import Cart
 from backroom.purchases.plain_carts import read_plain
 from backroom.purchases.purchases_request import PurchasesRequest
-from backroom.purchases.recording import UnknownStore
+from backroom.purchases.recording import Recorder, UnknownStore
 from backroom.purchases.refusals import keep_refused_cart
 from backroom.purchases.refused_spool import spool
-from connector_app.amazon.body import json_object
+from connector_app.amazon.body import parsed, require_json
 from connector_app.amazon.errors import LOST, RequestRefused
 from connector_app.amazon.limits import AtCapacity, Zone, in_zone
 
@@ -52,11 +52,19 @@ def purchases() -> Response:
 @in_zone("purchases")
 def _record(_engine: Engine) -> Response:
     config, facts = current_app.config, g._get_current_object()
-    raw = json_object(request, facts.body, exact=False)
-    cart = _cart(raw.value, config["BACKROOM"].auth_event_locations)
-    facts.request_id, facts.trip_id, facts.store_id = cart.request_id, cart.shopping_trip_id, cart.store_id
+    body, locations = facts.body, config["BACKROOM"].auth_event_locations
+    require_json(request.mimetype, body)
+
+    def read() -> tuple[Cart, str]:
+        raw = parsed(body.data, exact=False)
+        return _cart(raw.value, locations), raw.text
+
+    recorder: Recorder = config["RECORDER"]
     try:
-        recorded = config["RECORDER"].record(cart, raw.text, now=config["CLOCK"](), new_id=_new_id)
+        taken = recorder.take(read, now=config["CLOCK"](), new_id=_new_id)
+        cart = taken.read_cart
+        facts.request_id, facts.trip_id, facts.store_id = cart.request_id, cart.shopping_trip_id, cart.store_id
+        recorded = recorder.settle(taken)
     except psycopg.DataError as error:  # what JSON can say and no column can hold
         raise RequestRefused(400, "body: a number is out of range") from error
     except UnknownStore as error:

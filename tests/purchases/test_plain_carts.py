@@ -88,7 +88,7 @@ VALUES = st.one_of(
             [[]],
             [{}],
             [None],
-        ]  # fmt: skip
+        ]
     ),
     st.text(max_size=12),
     st.integers(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+import orjson
 
 from backroom.purchases.pricing import CartItem
 
@@ -64,7 +65,7 @@ class Cart:
         """A hash of what was bought, where and until when: equal for copies, whatever their request ids."""
         lines = sorted([item.item_type, item.item_id, _plain(item.quantity), item.unit] for item in self.items)
         whole = [self.store_id, self.started_at.isoformat(), self.ended_at.isoformat(), lines]
-        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+        return hashlib.sha256(orjson.dumps(whole)).hexdigest()
 
 
 def _plain(quantity: Decimal) -> str:

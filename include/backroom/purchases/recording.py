@@ -50,8 +50,29 @@ class Recorded:
     outcome: str
 
 
+@dataclass(slots=True)
+class Taken:
+    """A cart on its way: how it is read, then what was read, its price from the shelf, and whether that was stored."""
+
+    read: Callable[[], tuple[Cart, str]]
+    now: datetime
+    new_id: Callable[[], str]
+    cart: Cart | None = None
+    raw_body: str = ""
+    purchase: Purchase | None = None
+    stored: bool = False
+    error: Exception | None = None
+
+    @property
+    def read_cart(self) -> Cart:
+        """The cart. Raises ValueError before it was read."""
+        if self.cart is None:
+            raise ValueError("the cart was not read yet")
+        return self.cart
+
+
 class Recorder:
-    """Records the carts of a process that serves them: keeps the shelves, and stores carts together."""
+    """Records the carts of a process that serves them: keeps the shelves, and works on several carts together."""
 
     def __init__(
         self, engine: Engine, *, price_elsewhere: PriceElsewhere | None = None, most: int = 16, seconds: float = 5.0
@@ -60,19 +81,53 @@ class Recorder:
         self._engine = engine
         self._price_elsewhere = price_elsewhere
         self._shelves = Shelves()
-        self._together = Together(self._store, most=most, seconds=seconds)
+        self._together = Together(self._work, most=most, seconds=seconds)
 
     def record(self, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]) -> Recorded:
         """As `record_purchase`, which it falls back to. Raises UnknownStore, TookTooLong and the driver's errors."""
-        purchase = self._from_the_shelf(cart, raw_body, now, new_id)
-        if purchase is not None and self._together.run(purchase):
+        return self.settle(self.take(lambda: (cart, raw_body), now=now, new_id=new_id))
+
+    def take(self, read: Callable[[], tuple[Cart, str]], *, now: datetime, new_id: Callable[[], str]) -> Taken:
+        """Reads the cart (and the JSON text that is kept of it), and stores it where the shelf has its price.
+
+        Carts that come at the same moment are read and priced one after the other by one thread, which costs half of
+        what it does in turns. Raises what `read` raises, TookTooLong and the driver's errors.
+        """
+        taken = Taken(read, now, new_id)
+        self._together.run(taken)
+        if taken.error is not None:
+            raise taken.error
+        return taken
+
+    def settle(self, taken: Taken) -> Recorded:
+        """What became of a cart that was taken; one that was not stored is looked at by itself. Raises UnknownStore."""
+        cart, purchase = taken.read_cart, taken.purchase
+        if purchase is not None and taken.stored:
             return Recorded(purchase.answer.encode(), purchase.state)
         recorded = record_purchase(
-            self._engine, cart, raw_body, now=now, new_id=new_id, price_elsewhere=self._price_elsewhere
+            self._engine,
+            cart,
+            taken.raw_body,
+            now=taken.now,
+            new_id=taken.new_id,
+            price_elsewhere=self._price_elsewhere,
         )
         if purchase is not None and recorded.outcome not in REPEATS:
             self._shelves.drop(cart.store_id, purchase.shelf_version)  # it may be what spoke against the cart
         return recorded
+
+    def _work(self, carts: Sequence[Taken]) -> Sequence[None]:
+        for taken in carts:
+            try:
+                taken.cart, taken.raw_body = taken.read()
+                taken.purchase = self._from_the_shelf(taken.cart, taken.raw_body, taken.now, taken.new_id)
+            except Exception as error:  # noqa: BLE001 - it is this cart's alone: its own thread raises it
+                taken.error = error
+        priced = [(taken, taken.purchase) for taken in carts if taken.purchase is not None]
+        if priced:
+            for (taken, _), stored in zip(priced, self._store([purchase for _, purchase in priced]), strict=True):
+                taken.stored = stored
+        return [None] * len(carts)
 
     def _from_the_shelf(self, cart: Cart, raw_body: str, now: datetime, new_id: Callable[[], str]) -> Purchase | None:
         """The cart with its price from memory; None where it needs a closer look."""

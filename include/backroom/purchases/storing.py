@@ -122,18 +122,16 @@ _STORE = Statement(f"""
         select cart.shopping_trip_id, cart.tax_included, line.*
         from cart join purchased using (shopping_trip_id)
         cross join lateral jsonb_to_recordset(cart.lines) as line (
-            line_number int, line_item_id text, item_id text, item_type text, item_sku text, quantity numeric,
-            unit text, list_price numeric, price_unit text, list_amount numeric, promotions jsonb,
-            promotion_amount numeric, product_tax_code text, tax_rate numeric, tax_jurisdiction text,
-            tax_amount numeric, total numeric)
+            n int, li text, i text, t text, s text, q numeric, u text, p numeric, pu text, la numeric, ps jsonb,
+            pa numeric, c text, r numeric, j text, ta numeric, z numeric)
     ), lined as (
         insert into purchase_line (
             shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
             price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
             tax_amount, tax_included, total)
-        select shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
-            price_unit, list_amount, coalesce(promotions, '[]'), promotion_amount, product_tax_code, tax_rate,
-            tax_jurisdiction, tax_amount, tax_included and total is not null, total from line
+        select shopping_trip_id, n, li, i, t, s, q, u, p, pu, la, coalesce(ps, '[]'), pa, c, r, j, ta,
+            tax_included and z is not null, z
+        from line
     ), moving as (
         insert into stock_due (shopping_trip_id, store_id)
         select cart.shopping_trip_id, cart.store_id from cart join purchased using (shopping_trip_id)
@@ -189,17 +187,18 @@ def _line_rows(purchase: Purchase) -> list[dict[str, Any]]:
 
 
 def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
+    """Under the statement's short names, in the order of the columns; what is null is left out."""
     row: dict[str, Any] = {
-        "line_number": item.line_number,
-        "line_item_id": item.line_item_id,
-        "item_id": item.item_id,
-        "item_type": item.item_type,
-        "quantity": item.quantity,
-        "unit": item.unit,
+        "n": item.line_number,
+        "li": item.line_item_id,
+        "i": item.item_id,
+        "t": item.item_type,
+        "q": str(item.quantity),
+        "u": item.unit,
     }
     if product is not None:
-        row["item_sku"] = product.item_sku
-        row["price_unit"] = product.sold_by
+        row["s"] = product.item_sku
+        row["pu"] = product.sold_by
     return row
 
 
@@ -207,16 +206,16 @@ def _amounts(line: PricedLine, digits: int) -> dict[str, Any]:
     """As `amounts.line_amounts`, as text; what is null or empty is left out."""
     product = line.product
     row: dict[str, Any] = {
-        "list_price": line.list_price,
-        "list_amount": text(line.list_minor, digits),
-        "promotion_amount": text(line.promotion_minor, digits),
-        "product_tax_code": product.product_tax_code,
-        "tax_rate": product.tax_rate,
-        "tax_amount": text(line.tax_minor, digits),
-        "total": text(line.total_minor, digits),
+        "p": str(line.list_price),
+        "la": text(line.list_minor, digits),
+        "pa": text(line.promotion_minor, digits),
+        "c": product.product_tax_code,
+        "r": str(product.tax_rate),
+        "ta": text(line.tax_minor, digits),
+        "z": text(line.total_minor, digits),
     }
     if product.tax_jurisdiction is not None:
-        row["tax_jurisdiction"] = product.tax_jurisdiction
+        row["j"] = product.tax_jurisdiction
     if line.taken:
-        row["promotions"] = line_amounts(line, text)["promotions"]
+        row["ps"] = line_amounts(line, text)["promotions"]
     return row
