@@ -8,11 +8,14 @@ from backroom_airflow import business_time
 
 
 def stores_to_tell() -> list[str]:
-    """The stores whose point of sale has something to be told."""
+    """Posts what carts have taken; the stores whose point of sale has something to be told."""
     from backroom.db.engine import transaction
     from backroom.inventory.export import stores_to_tell as with_news
+    from backroom.inventory.posting import post_due
     from backroom.settings import settings
 
+    with transaction() as connection:
+        post_due(connection)
     if settings().stock_export == "off":
         return []
     with transaction() as connection:

@@ -296,7 +296,7 @@ def test_a_cart_that_fails_for_a_reason_of_ours_is_put_aside(retailer: Engine, t
     def fail(*_: Any, **__: Any) -> None:
         raise ValueError("a mistake of ours")
 
-    app.config["RECORDER"].record = fail
+    app.config["RECORDER"].settle = fail
     assert app.test_client().post("/v1/order/purchases", json=cart_body(line())).status_code == 500
     (file,) = tmp_path.iterdir()
     assert json.loads(file.read_text())["status"] == 500
