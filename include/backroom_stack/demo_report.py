@@ -121,7 +121,7 @@ ROWS = (
     ),
     ("cancelled, trips", "select store_id, count(*) as value from charge where state = 'CANCELLED' group by 1"),
     ("debts", "select store_id, count(*) as value from debt where state = 'OPEN' group by 1"),
-    ("debts, USD", "select store_id, round(sum(amount - paid), 2) as value from debt where state = 'OPEN' group by 1"),
+    ("debts, USD", "select store_id, round(sum(outstanding), 2) as value from debt where state = 'OPEN' group by 1"),
     (
         "not final yet, or parked",
         "select store_id, count(*) as value from charge where state not in ('CAPTURED','CANCELLED','IN_DEBT')"

@@ -32,16 +32,25 @@ def stores(retailer: Engine) -> None:
             ("owes-here", "STORE-005", 0, "OPEN"),
             ("owes-there", "STORE-001", 11, "OPEN"),
             ("has-paid", "STORE-001", 12, "PAID"),
+            ("written-off", "STORE-001", 0, "WRITTEN_OFF"),
             ("forgiven", "STORE-001", 0, "WRITTEN_OFF"),
         ):
             register(connection, shopper_id, "SHOPPER", keys=[f"{shopper_id}_key"])
             connection.execute(
                 text(
                     "insert into debt (shopping_trip_id, store_id, shopper_id, cause, currency, amount, paid, state,"
-                    " opened_at) values (:trip, :store, :shopper, 'CAPTURE_DECLINED', 'USD', 12, :paid, :state,"
-                    " '2026-03-01Z')"
+                    " written_off, opened_at, forgiven_at) values (:trip, :store, :shopper, 'CAPTURE_DECLINED', 'USD',"
+                    " 12, :paid, :state, :written_off, '2026-03-01Z', :forgiven)"
                 ),
-                {"trip": f"t-{shopper_id}", "store": store_id, "shopper": shopper_id, "paid": paid, "state": state},
+                {
+                    "trip": f"t-{shopper_id}",
+                    "store": store_id,
+                    "shopper": shopper_id,
+                    "paid": paid,
+                    "state": state,
+                    "written_off": 12 if state == "WRITTEN_OFF" else 0,
+                    "forgiven": "2026-03-02Z" if shopper_id == "forgiven" else None,
+                },
             )
 
 
@@ -56,6 +65,8 @@ def stores(retailer: Engine) -> None:
         ("owes-here", "STORE-003", 200),
         ("owes-here", "STORE-004", 200),
         ("has-paid", "STORE-001", 200),
+        ("written-off", "STORE-001", 401),
+        ("written-off", "STORE-002", 200),
         ("forgiven", "STORE-001", 200),
     ],
 )

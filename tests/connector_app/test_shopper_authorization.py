@@ -49,10 +49,18 @@ def risks(retailer: Engine) -> None:
             connection.execute(
                 text(
                     "insert into debt (shopping_trip_id, store_id, shopper_identity, cause, currency, amount, paid,"
-                    " state, opened_at) values (:trip, 'STORE-001', :token, 'CAPTURE_DECLINED', 'USD', :amount, :paid,"
-                    " :state, '2026-03-01Z')"
+                    " state, written_off, opened_at, forgiven_at) values (:trip, 'STORE-001', :token,"
+                    " 'CAPTURE_DECLINED', 'USD', :amount, :paid, :state, :written_off, '2026-03-01Z', :forgiven)"
                 ),
-                {"trip": trip, "token": token, "amount": amount, "paid": paid, "state": state},
+                {
+                    "trip": trip,
+                    "token": token,
+                    "amount": amount,
+                    "paid": paid,
+                    "state": state,
+                    "written_off": amount if state == "WRITTEN_OFF" else 0,
+                    "forgiven": "2026-03-02Z" if state == "WRITTEN_OFF" else None,
+                },
             )
         judged = {"reason": "a test", "actor": "a test", "now": NOW}
         cards.judge(connection, "card-flagged", "FLAGGED", **judged)

@@ -23,7 +23,7 @@ RULES = GateRules("IMAG", timedelta(seconds=60))
 STRATEGIES = ("RETAILER_MANAGED", "AMAZON_MANAGED", "AMAZON_RECOMMENDATION")
 SCOPES = ("ALL_STORES", "THIS_STORE")
 EXPIRIES = (None, timedelta(0), timedelta(seconds=-1), timedelta(seconds=1))
-DEBTS = ("none", "here", "elsewhere", "paid here", "closed here")
+DEBTS = ("none", "here", "elsewhere", "paid here", "written off here", "forgiven here")
 ELSEWHERE = "ANOTHER"
 
 
@@ -51,7 +51,7 @@ class Case:
     @property
     def expected(self) -> Reason:
         """As the rules say."""
-        owes = self.debt == "here" or (self.debt == "elsewhere" and self.scope == "ALL_STORES")
+        owes = self.debt in ("here", "written off here") or (self.debt == "elsewhere" and self.scope == "ALL_STORES")
         shopper = KnownShopper(
             self.shopper_id, "SHOPPER", self.active, self.flagged, owes, self.revoked,
             None if self.expires is None else AT + self.expires,
@@ -103,8 +103,9 @@ def world(database: Engine) -> Engine:
         )
         connection.execute(
             text(
-                "insert into debt (shopping_trip_id, store_id, shopper_id, cause, currency, amount, paid, state,"
-                " opened_at) values (:trip, :store, :id, 'CAPTURE_DECLINED', 'USD', 12, :paid, :state, :at)"
+                "insert into debt (shopping_trip_id, store_id, shopper_id, cause, currency, amount, paid, written_off,"
+                " state, opened_at, forgiven_at) values (:trip, :store, :id, 'CAPTURE_DECLINED', 'USD', 12, :paid,"
+                " :written_off, :state, :at, :forgiven)"
             ),
             [
                 {
@@ -112,7 +113,13 @@ def world(database: Engine) -> Engine:
                     "store": ELSEWHERE if case.debt == "elsewhere" else case.store_id,
                     "id": case.shopper_id,
                     "paid": 12 if case.debt == "paid here" else 0,
-                    "state": "WRITTEN_OFF" if case.debt == "closed here" else "OPEN",
+                    "written_off": 12 if case.debt in ("written off here", "forgiven here") else 0,
+                    "state": {
+                        "written off here": "WRITTEN_OFF",
+                        "forgiven here": "WRITTEN_OFF",
+                        "paid here": "PAID",
+                    }.get(case.debt, "OPEN"),
+                    "forgiven": AT if case.debt == "forgiven here" else None,
                     "at": AT,
                 }
                 for case in CASES
@@ -135,7 +142,7 @@ def event(case: Case, **changes: Any) -> GateEvent:
 
 
 def test_the_condition_holds_exactly_where_the_rules_admit(world: Engine) -> None:
-    assert len(CASES) == 960
+    assert len(CASES) == 1152
     assert {case.expected for case in CASES} == {
         Reason.ADMITTED, Reason.KEY_REVOKED, Reason.KEY_EXPIRED, Reason.SHOPPER_INACTIVE, Reason.SHOPPER_FLAGGED,
         Reason.BALANCE_OUTSTANDING,

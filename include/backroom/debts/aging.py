@@ -52,7 +52,7 @@ _AGE: Final = text(
 )
 _SUMMARY: Final = text(
     """
-    select store_id, currency, bucket, count(*) as debts, sum(amount - paid) as outstanding
+    select store_id, currency, bucket, count(*) as debts, sum(outstanding) as outstanding
     from debt where state = 'OPEN' and bucket is not null
     group by 1, 2, 3 order by 1, 2, 3
     """

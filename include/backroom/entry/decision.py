@@ -90,10 +90,12 @@ def decide(
 
 
 OUTSTANDING_HERE: Final = """
-    debt.state = 'OPEN' and debt.amount > debt.paid
+    (debt.state = 'OPEN' and debt.outstanding > 0 or debt.state = 'WRITTEN_OFF' and debt.forgiven_at is null)
     and (store.balance_scope = 'ALL_STORES' or debt.store_id = store.store_id)
 """
-"""Which of a debtor's debts deny entry to `store`, as SQL. Source: inbound.md, the table of strategies."""
+"""Which of a debtor's debts deny entry to `store`, as SQL. Source: inbound.md, the table of strategies.
+
+Giving a debt up in the books does not let the debtor in again: that is forgiving it, by name (ours)."""
 
 NOTHING_DENIES: Final = f"""
     not known.revoked and (known.expires_at is null or known.expires_at > event.at)

@@ -131,7 +131,7 @@ _KNOWN = text(f"""
                    where purchase.shopper_identity = :token and purchase.shopper_id is not null
                    and shopper.flagged) as shopper_flagged,
            exists (select from debt where debt.shopper_identity = :token and {OUTSTANDING_HERE}) as owes,
-           (select count(*) from debt where debt.shopper_identity = :token) as debts
+           (select count(*) from debt where debt.shopper_identity = :token and debt.amount > 0) as debts
     from (select) as always
     left join store on store.store_id = :store_id
     left join shopper_authorization as prior on prior.gate_authentication_event_id = :key

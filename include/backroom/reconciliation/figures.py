@@ -95,7 +95,7 @@ SALES = """
 SETTLEMENT = """
     with parts as (
         select c.state, c.total, c.captured, c.capture_initiated as initiated, coalesce(d.amount, 0) as debt,
-               coalesce(case when d.state = 'OPEN' then d.amount - d.paid end, 0) as debt_open,
+               coalesce(d.outstanding, 0) as debt_open,
                coalesce(d.paid, 0) as debt_paid,
                c.total - c.captured - c.capture_initiated - coalesce(d.amount, 0) as rest
         from purchase p join charge c using (shopping_trip_id) left join debt d using (shopping_trip_id)

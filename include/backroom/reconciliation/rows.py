@@ -65,7 +65,7 @@ select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FIL
        coalesce(unbilled.lines, 0) as unbilled,
        c.state as charge_state, c.currency as charge_currency, c.total as charge_total, c.captured,
        c.capture_initiated, c.expires_at, greatest(heard.last_at, c.updated_at) as changed_at,
-       coalesce(d.amount, 0) as debt, case when d.state = 'OPEN' then d.amount - d.paid else 0 end as debt_open,
+       coalesce(d.amount, 0) as debt, coalesce(d.outstanding, 0) as debt_open,
        seen.order_id, seen.status as order_status, seen.entry_method as order_entry_method,
        seen.currency as order_currency, seen.order_total, seen.captured_all, seen.refunded_all,
        seen.updated_at as order_updated_at, seen.any_incomplete, seen.orders,

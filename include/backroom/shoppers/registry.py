@@ -156,8 +156,8 @@ _KEYS_BY_STORE = (
     " group by store_id order by store_id"
 )
 _OWES = (
-    "select currency, sum(amount - paid) from debt where shopper_id = :shopper_id and state = 'OPEN'"
-    " and amount > paid group by currency order by currency"
+    "select currency, sum(outstanding) from debt where shopper_id = :shopper_id and outstanding > 0"
+    " group by currency order by currency"
 )
 _LOYALTY = "select loyalty_id from loyalty_account where shopper_id = :shopper_id and active order by loyalty_id"
 
