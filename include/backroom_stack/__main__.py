@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,38 @@ def demo(trips: int = typer.Option(1200, min=50, max=20_000, help="shopping trip
     from backroom_stack.demo import run_demo
 
     raise typer.Exit(run_demo(settings(), console, trips=trips))
+
+
+@app.command()
+def simulate(
+    seed: int = typer.Option(1, help="the same seed makes the same trips and faults"),
+    trips: int = typer.Option(500, min=1, max=1_000_000, help="shopping trips"),
+    faults: float = typer.Option(0.2, min=0, max=0.5, help="share of the trips whose calls of each kind go wrong"),
+    kills: int = typer.Option(5, min=0, max=10_000, help="workers killed; a fifth as many are frozen"),
+    days: int | None = typer.Option(None, min=1, max=365, help="days over which the trips come; by default as needed"),
+    capture_repeat: str = typer.Option("double", help="what a repeated capture does at Amazon's: safe or double"),
+    as_json: bool = typer.Option(False, "--json", help="for machines"),
+) -> None:
+    """Prove the money by simulation; exits 1 on any breach."""
+    from backroom_stack.simulation import report
+    from backroom_stack.simulation.run import simulate as run
+    from backroom_stack.simulation.scenario import Scenario
+
+    if capture_repeat not in ("safe", "double"):
+        raise BackroomError(f"--capture-repeat: safe or double (it is {capture_repeat!r})")
+    scenario = Scenario(seed, trips, faults, kills, days, capture_repeat)  # type: ignore[arg-type]
+    to_person = Console(stderr=True, soft_wrap=True, highlight=False)
+    home = settings().home / f"simulation-{os.getpid()}"
+    result = run(scenario, settings(), home, lambda line: to_person.print(f"  {line}"))
+    if as_json:
+        typer.echo(report.as_json(result))
+    else:
+        report.show(result, console)
+    if result.holds:
+        shutil.rmtree(home, ignore_errors=True)
+    else:
+        to_person.print(f"  what it left: {home}")
+    raise typer.Exit(0 if result.holds else 1)
 
 
 @app.command(name="app-token")

@@ -155,6 +155,8 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
         if operation not in ("file", "event")
     }
     figures = {name: plan[name] for name in plan if name not in ("rates", "trips")}
+    if "later_attempts" in figures:
+        figures["later_attempts"] = float(figures["later_attempts"])
     return FaultPlan(seed=seed, rates=rates, trips=named_trips, ranked=ranked, **figures)
 
 

@@ -1,0 +1,73 @@
+"""The people of the simulation: staff who decide cases knowing the truth, as Amazon's support tells it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine, RowMapping
+
+from backroom.reviews import cases
+from backroom_stack.simulation.scenario import Scenario
+
+LEFT_OPEN = 0.05  # of the cases are left as they are: settled outside Backroom
+NAME = "finance@simulated"
+PATIENCE = 2  # how often a person says "ask again" about one trip
+
+
+class Staff:
+    """Decides what waits for a person, some hours after it was asked."""
+
+    def __init__(self, scenario: Scenario, engine: Engine, sandbox_url: str) -> None:
+        self._scenario, self._engine = scenario, engine
+        self._http = httpx.Client(base_url=sandbox_url, timeout=30, trust_env=False)
+        self._asked_again: Counter[str] = Counter()
+        self.decided: Counter[str] = Counter()
+
+    def decide(self, now: datetime, *, everything: bool = False) -> int:
+        """Decides the cases whose time has come; how many."""
+        with self._engine.connect() as connection:
+            waiting = cases.open_cases(connection)
+        count = 0
+        for case in waiting:
+            after = timedelta(minutes=self._scenario.chance("staff", case["kind"], case["subject"]).randrange(360))
+            if not everything and case["opened_at"] + after > now:
+                continue
+            choice = self._choice(case)
+            if choice is not None:
+                with self._engine.begin() as connection:
+                    cases.decide(
+                        connection, case["case_id"], choice, by=NAME, reason="as Amazon's support says", now=now
+                    )
+                self.decided[f"{case['kind']} {choice}"] += 1
+                count += 1
+        return count
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._http.close()
+
+    def _choice(self, case: RowMapping) -> str | None:
+        """What a person who knows the truth says; None: not yet."""
+        offered = {choice["choice"] for choice in case["choices"]}
+        if case["asked_by"] != "charges":
+            return None
+        if self._scenario.chance("left", case["kind"], case["subject"]).random() < LEFT_OPEN or offered == {"leave"}:
+            return "leave"
+        truth = self._truth(case["subject"])
+        if truth["capture"] == "UNDER_WAY":
+            return None
+        if case["kind"] in ("UNKNOWN_CAPTURE", "EVIDENCE_DISAGREES"):
+            return "captured" if truth["capture"] == "CAPTURED" else "not_captured"
+        if case["kind"] == "UNKNOWN_CANCEL" and truth["cancelled"]:
+            return "cancelled"
+        self._asked_again[case["subject"]] += 1
+        return "ask_again" if self._asked_again[case["subject"]] <= PATIENCE else "leave"
+
+    def _truth(self, shopping_trip_id: str) -> dict[str, Any]:
+        answer = self._http.post("/sandbox/inquiries", json={"shopping_trip_id": shopping_trip_id})
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
