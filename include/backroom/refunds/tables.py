@@ -31,6 +31,13 @@ refund_request = Table(
     Column("note", Text, nullable=False, server_default=""),
     Column("requested_by", Text, nullable=False),
     Column("requested_at", Instant, nullable=False, comment="the window is counted here"),
+    Column(
+        "is_return",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="money that came although nothing was owed goes back; no sale is undone",
+    ),
     Column("state", Text, nullable=False),
     Column("decided_by", Text),
     Column("decided_at", Instant),

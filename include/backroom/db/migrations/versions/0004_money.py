@@ -215,6 +215,13 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), server_default="", nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False, comment="the window is counted here"),
+        sa.Column(
+            "is_return",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="money that came although nothing was owed goes back; no sale is undone",
+        ),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
