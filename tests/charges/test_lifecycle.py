@@ -357,6 +357,19 @@ class TestWhatIsNotKnown:
         assert amazon.paths(trip) == ["adjust", "capture", "capture"]
         assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
 
+    def test_a_person_who_saw_the_decline_makes_the_total_a_debt_and_nothing_is_asked_for_again(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        decided(books, trip, "declined", NOON + hours(4))
+        books.work(NOON + hours(5))
+        assert amazon.paths(trip) == ["adjust", "capture"]
+        debt = books.debt(trip)
+        assert debt is not None
+        assert (debt["amount"], debt["cause"]) == (Decimal("12.30"), "CAPTURE_DECLINED")
+
     def test_a_cancel_without_an_answer_is_repeated_or_ended_by_the_order_row(
         self, books: Books, amazon: ScriptedAmazon
     ) -> None:

@@ -49,7 +49,7 @@ def meaning(one: Charge, case: RowMapping, *, at: datetime) -> Event:
             amount = Decimal(case["known"].get("amazon_amount") or folded.capture_asked)
         case "not_captured" if kind is ParkedFor.UNKNOWN_CAPTURE:
             told = Kind.CAPTURE_RULED_OUT
-        case "not_captured":
+        case "not_captured" | "declined":
             told = Kind.CAPTURE_DECLINED
         case "cancelled":
             told = Kind.CANCEL_CONFIRMED

@@ -33,6 +33,7 @@ QUESTIONS: Final[dict[ParkedFor, Question]] = {
         "Was the money of this trip taken? No evidence of the capture has come in time.",
         (
             ("captured", "the capture counts as final over the amount that was asked for"),
+            ("declined", "the capture was made and declined: the trip's total is a debt"),
             ("not_captured", "the capture counts as never made, and is asked for once more"),
             LEAVE,
         ),
