@@ -17,7 +17,7 @@ from jwo_sandbox.minor_amounts import to_decimal, to_minor
 from jwo_sandbox.outbox import KeptOutbox
 from jwo_sandbox.sandbox import Sandbox
 
-CAPTURED, NOT_CAPTURED, UNDER_WAY = "CAPTURED", "NOT_CAPTURED", "UNDER_WAY"
+CAPTURED, DECLINED, NOT_CAPTURED, UNDER_WAY = "CAPTURED", "DECLINED", "NOT_CAPTURED", "UNDER_WAY"
 _ORDER = (
     "order_id",
     "shopping_trip_id",
@@ -114,9 +114,9 @@ def inquire(sandbox: Sandbox, shopping_trip_id: str) -> dict[str, Any]:
         return {"capture": UNDER_WAY}
     last = books.count("select max(id) from call where shopping_trip_id = ?", (shopping_trip_id,))
     books.insert("inquiry", [{"shopping_trip_id": shopping_trip_id, "after_call": last}])
-    taken = trip["captured"] > 0
+    made = DECLINED if trip["capture_count"] else NOT_CAPTURED
     return {
-        "capture": CAPTURED if taken else NOT_CAPTURED,
+        "capture": CAPTURED if trip["captured"] > 0 else made,
         "captured": _text(trip["captured"], trip),
         "cancelled": bool(trip["cancelled"]),
     }

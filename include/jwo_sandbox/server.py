@@ -44,7 +44,7 @@ CATALOG_PATHS = {
     "/v1/catalog/archive": "catalog_archive",
     "/v1/catalog/getCatalogUploadStatus": "catalog_status",
 }
-SLOW_SECONDS = 0.5
+SLOW_SECONDS = 0.3
 _connections: dict[Any, asyncio.Transport] = {}
 
 

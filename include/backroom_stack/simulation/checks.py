@@ -242,7 +242,9 @@ _LATE: Final = text(
     where c.state in ('CAPTURE_INITIATED', 'UNKNOWN', 'ADJUST_PENDING', 'DUE', 'AUTHORIZED', 'CANCEL_DUE')
       and greatest(c.expires_at, c.updated_at + make_interval(hours => :hours)) < :now
     union all
-    select shopping_trip_id, 'an attempt without an outcome', intended_at from charge_attempt where outcome is null
+    select a.shopping_trip_id, 'an attempt without an outcome', a.intended_at
+    from charge_attempt a join charge c using (shopping_trip_id)
+    where a.outcome is null and c.state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT')
     union all
     select shopping_trip_id, 'refund ' || state, coalesce(initiated_at, :now) from refund
     where state in ('UNKNOWN', 'DUE') and next_attempt_at < :now - interval '1 day'

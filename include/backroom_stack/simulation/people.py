@@ -60,7 +60,8 @@ class Staff:
         if truth["capture"] == "UNDER_WAY":
             return None
         if case["kind"] in ("UNKNOWN_CAPTURE", "EVIDENCE_DISAGREES"):
-            return "captured" if truth["capture"] == "CAPTURED" else "not_captured"
+            said = {"CAPTURED": "captured", "DECLINED": "declined"}.get(truth["capture"], "not_captured")
+            return said if said in offered else "not_captured"
         if case["kind"] == "UNKNOWN_CANCEL" and truth["cancelled"]:
             return "cancelled"
         self._asked_again[case["subject"]] += 1

@@ -21,8 +21,8 @@ from backroom_stack.environment import Environment
 from backroom_stack.part import Part, answers
 from backroom_stack.secrets_file import load_or_make
 
-PATIENCE_SECONDS: Final = 1.0  # how long a worker waits for an answer
-LEASE_SECONDS: Final = 4  # more than three times that
+PATIENCE_SECONDS: Final = 0.7  # how long a worker waits for an answer
+LEASE_SECONDS: Final = 3  # more than three times that
 
 
 @dataclass(frozen=True)

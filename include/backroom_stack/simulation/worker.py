@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from backroom.amazon.payments import PaymentsClient
@@ -60,9 +61,14 @@ def _charge_lifecycle(now: datetime) -> bool:
         stores = stores_with_due(connection, now=now)
     busy = False
     for store_id in stores:
-        with PaymentsClient(settings()) as client:
-            busy = work_due(engine(), client, store_id=store_id, now=now).trips > 0 or busy
+        busy = work_due(engine(), _payments(), store_id=store_id, now=now).trips > 0 or busy
     return busy
+
+
+@lru_cache(maxsize=1)
+def _payments() -> PaymentsClient:
+    """One per process, as long as it lives."""
+    return PaymentsClient(settings())
 
 
 def _tell(error: Exception) -> None:
