@@ -9,7 +9,9 @@ from typing import Any
 
 def loads(text: bytes | str) -> Any:
     """The value; numbers with a point or exponent become Decimal. Raises ValueError for what is not JSON."""
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text))
+    return _DECODER.decode(text)
 
 
 def dumps(value: Any) -> str:
@@ -32,3 +34,6 @@ def _exact(value: Any) -> str:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)

@@ -6,46 +6,25 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp
 
-from jwo_sandbox import faults, instants, signing
+from jwo_sandbox import instants
 from jwo_sandbox.accounts import books_of, progress_of, summary_of
+from jwo_sandbox.amazon_door import AmazonDoor, Protocol
 from jwo_sandbox.aws_resources import REPORTS_BUCKET
 from jwo_sandbox.configuration import Configuration, ConfigurationError
 from jwo_sandbox.json_http import Endpoint, body_of, json_answer, wrong
 from jwo_sandbox.outside import HeldCalls
 from jwo_sandbox.outside_routes import outside_routes
-from jwo_sandbox.payments import Answer
 from jwo_sandbox.play import AlreadyPlaying, Player
 from jwo_sandbox.sandbox import Sandbox
-
-PAYMENT_PATHS = {
-    "/v1/adjust/charge": "adjust",
-    "/v1/cancel/charge": "cancel",
-    "/v1/capture/charge": "capture",
-    "/v1/refund": "refund",
-    "/v1/feedback/payment-status": "payment_status",
-    "/v1/payment/transactional-data": "transactional_data",
-    "/v1/identity/shopper": "shopper_identity",
-}
-CATALOG_PATHS = {
-    "/v1/catalog/upload": "catalog_upload",
-    "/v1/catalog/cart/upload": "catalog_upload",
-    "/v1/catalog/archive": "catalog_archive",
-    "/v1/catalog/getCatalogUploadStatus": "catalog_status",
-}
-SLOW_SECONDS = 0.3
-_connections: dict[Any, asyncio.Transport] = {}
 
 
 def serve(configuration: Configuration) -> None:
@@ -71,7 +50,7 @@ def server(configuration: Configuration) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             create_app(Sandbox(configuration)),
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             log_level="warning",
             access_log=False,
@@ -81,7 +60,7 @@ def server(configuration: Configuration) -> uvicorn.Server:
     )
 
 
-def create_app(sandbox: Sandbox) -> Starlette:
+def create_app(sandbox: Sandbox) -> ASGIApp:
     """The app over one sandbox."""
     player, held = Player(sandbox), HeldCalls()
 
@@ -92,8 +71,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         ticking.cancel()
         sandbox.close()
 
-    routes = [Route(path, _amazon(sandbox, held, operation), methods=["POST"]) for path, operation in _operations()]
-    routes += [
+    routes = [
         Route(f"/{REPORTS_BUCKET}/{{key:path}}", _report(sandbox), methods=["GET"]),
         Route("/healthz", _ready(sandbox)),
         Route("/readyz", _ready(sandbox)),
@@ -106,48 +84,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
         *outside_routes(sandbox, held),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
-
-
-def _operations() -> list[tuple[str, str]]:
-    return [*PAYMENT_PATHS.items(), *CATALOG_PATHS.items()]
-
-
-def _amazon(sandbox: Sandbox, held: HeldCalls, operation: str) -> Endpoint:
-    configuration = sandbox.configuration
-
-    async def endpoint(request: Request) -> Response:
-        body = await request.body()
-        if configuration.checks_signatures:
-            try:
-                signing.verify(
-                    request.method,
-                    str(request.url),
-                    {name.lower(): value for name, value in request.headers.items()},
-                    body,
-                    key_id=configuration.access_key_id,
-                    secret=configuration.secret_access_key,
-                    now=datetime.now(UTC),
-                )
-            except signing.BadSignature as error:
-                return json_answer(403, {"errorMsg": f"Forbidden: {error}"})
-        service = sandbox.catalog if operation.startswith("catalog_") else sandbox.payments
-        answer = service.call(operation, body)
-        sandbox.outbox.send_events(sandbox.events.take())
-        if answer.lost:
-            if answer.lost in (faults.HANGS_AFTER, faults.SLOW_AFTER):
-                number = held.hold(request.client.port if request.client else 0, operation, answer.lost)
-                slow = answer.lost == faults.SLOW_AFTER
-                try:
-                    await asyncio.sleep(SLOW_SECONDS if slow else configuration.hang_seconds)
-                finally:
-                    held.release(number)
-                if slow:
-                    return _send(answer)
-            return _NoAnswer()
-        return _send(answer)
-
-    return endpoint
+    return AmazonDoor(sandbox, held, Starlette(routes=routes, lifespan=lifespan))
 
 
 def _report(sandbox: Sandbox) -> Endpoint:
@@ -256,31 +193,3 @@ async def _tick(sandbox: Sandbox, player: Player) -> None:
         await asyncio.sleep(1)
         if sandbox.clock.running and not player.running:
             sandbox.catch_up()
-
-
-def _send(answer: Answer) -> Response:
-    if answer.body is None:
-        return Response(b"", answer.status, headers=answer.headers)
-    return json_answer(answer.status, answer.body, answer.headers)
-
-
-class _Protocol(H11Protocol):
-    """Knows each connection's transport by its peer, so that an answer can be withheld and the line cut."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        _connections[transport.get_extra_info("peername")] = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        _connections.pop(self.transport.get_extra_info("peername"), None)
-        super().connection_lost(exc)
-
-
-class _NoAnswer(Response):
-    """Cuts the connection instead of answering."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = _connections.get(tuple(scope["client"]))
-        if transport is not None:
-            transport.abort()
-        await asyncio.sleep(0.01)

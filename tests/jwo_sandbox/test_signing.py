@@ -51,3 +51,13 @@ def test_another_key_does_not() -> None:
     for key_id, secret in (("AKID", "other"), ("OTHER", "secret")):
         with pytest.raises(BadSignature):
             verify("POST", URL, given, BODY, key_id=key_id, secret=secret, now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("path", ["/v1/adjust/charge", "/v1/a%20b", "/v1/adjust/charge?b=2&a=1"])
+def test_every_path_is_checked_as_botocore_signs_it(path: str) -> None:
+    url = f"https://us-east-1.test.payments.example{path}"
+    headers = sign("POST", url, BODY, key_id="AKID", secret="secret", region="us-east-1")
+    given = {"host": "us-east-1.test.payments.example", **{name.lower(): value for name, value in headers.items()}}
+    verify("POST", url, given, BODY, key_id="AKID", secret="secret", now=datetime.now(UTC))
+    with pytest.raises(BadSignature):
+        verify("POST", url + "x", given, BODY, key_id="AKID", secret="secret", now=datetime.now(UTC))
