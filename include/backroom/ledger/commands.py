@@ -6,36 +6,46 @@ import json
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from backroom.clock import parse_instant, system_clock
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
+from backroom.ledger import verification
 from backroom.ledger.book import post_new
-from backroom.ledger.verification import balances, verify
 
 app = typer.Typer(help="The books: double entry.", no_args_is_help=True)
 
 
 @app.command(name="verify")
-def verify_books(as_json: bool = typer.Option(False, "--json", help="for machines")) -> None:
-    """Check that the books balance and agree with the charges and debts. Exits 1 where they do not."""
+def verify_books(
+    all_booked: bool = typer.Option(False, "--all-booked", help="what waits to be booked counts as a difference too"),
+    as_json: bool = typer.Option(False, "--json", help="for machines"),
+) -> None:
+    """Recompute every balance and state from the events. Exits 1 where anything kept is not as they say."""
     check_reachable(engine())
-    with engine().connect() as connection:
-        found = verify(connection)
+    unchanging = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    table, found = Table("where", "what", "expected", "found"), list[dict[str, str]]()
+    with engine().connect().execution_options(**unchanging) as connection:
+        total, waits = verification.steps(connection), verification.waiting(connection)
+        with Progress(console=Console(stderr=True), disable=as_json, transient=True) as progress:
+            task = progress.add_task("charges", total=total)
+            for one in verification.discrepancies(connection, lambda: progress.advance(task)):
+                row = one.as_json()
+                found.append(row)
+                table.add_row(*row.values())
+    if waits and all_booked:
+        found.append({"subject": "the ledger", "what": "waits to be booked", "expected": "0", "found": str(waits)})
+        table.add_row(*found[-1].values())
     if as_json:
-        rows = [
-            {"subject": one.subject, "what": one.what, "expected": f"{one.expected:f}", "found": f"{one.found:f}"}
-            for one in found
-        ]
-        typer.echo(json.dumps({"discrepancies": rows}, indent=2))
+        typer.echo(json.dumps({"discrepancies": found, "waiting_to_be_booked": waits}, indent=2))
     elif not found:
-        Console().print("the books balance, and agree with every charge and debt")
+        Console().print("the books balance, and agree with every charge, debt and refund")
     else:
-        table = Table("where", "what", "expected", "found")
-        for one in found:
-            table.add_row(one.subject, one.what, f"{one.expected:f}", f"{one.found:f}")
         Console().print(table)
+    if waits and not as_json:
+        Console(stderr=True).print(f"{waits} charges and events wait to be booked: `backroom ledger post`")
     raise typer.Exit(1 if found else 0)
 
 
@@ -47,7 +57,7 @@ def show_balances(
     """Show each account's balance: debits positive, credits negative."""
     check_reachable(engine())
     with engine().connect() as connection:
-        rows = balances(connection, store_id=store)
+        rows = verification.balances(connection, store_id=store)
     if as_json:
         typer.echo(json.dumps([{**row, "amount": f"{row['amount']:f}"} for row in rows], indent=2))
         return
@@ -59,7 +69,7 @@ def show_balances(
 
 @app.command()
 def post(now: str | None = typer.Option(None, "--now", help="business time, ISO 8601 with its zone")) -> None:
-    """Book what is new of the charges, as the pipeline does."""
+    """Book what is new of charges, debts and refunds, as the pipeline does."""
     try:
         moment = parse_instant(now) if now else system_clock()
     except ValueError as error:
