@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from backroom.ledger.accounts import Account
+from backroom.ledger.accounts import AMAZONS, Account
 from backroom.ledger.verification import verify
 from backroom.settings import Settings
 
@@ -221,8 +221,9 @@ _CLEARED: Final = text(
     f"""
     select t.shopping_trip_id, sum(p.amount) as amount from ledger_posting p join ledger_transaction t
         using (transaction_id)
-    where p.account = '{Account.CARD_CLEARING}' group by 1
-    """  # noqa: S608 - a constant
+    where p.detail = '{AMAZONS}' and p.account in (
+        '{Account.CARD_CLEARING}', '{Account.REFUND_CLEARING_INITIATED}', '{Account.REFUND_CLEARING}') group by 1
+    """  # noqa: S608 - constants
 )
 _REFUNDED_TOO_MUCH: Final = text(
     r"""
