@@ -21,7 +21,7 @@ charge = Table(
     "charge",
     metadata,
     Column("shopping_trip_id", Identifier, primary_key=True),
-    Column("store_id", Identifier, ForeignKey("store.store_id"), nullable=False),
+    Column("store_id", Identifier, nullable=False, comment="of the purchase, or of the trip that is cancelled"),
     Column("currency", Text, nullable=False),
     Column("total", Amount, nullable=False, comment="what the trip costs; 0: only a cancel is due"),
     Column("state", Text, nullable=False, comment="the fold's state: docs/money.md draws the table"),

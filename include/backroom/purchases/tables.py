@@ -118,7 +118,7 @@ purchase = Table(
     Column("purchase_id", Identifier, primary_key=True),
     Column("shopping_trip_id", Identifier, nullable=False, unique=True, comment="idempotentShoppingTripId"),
     Column("request_id", Text, nullable=False),
-    Column("store_id", Identifier, ForeignKey("store.store_id"), nullable=False),
+    Column("store_id", Identifier, nullable=False, comment="of a store: none that has purchases is ever removed"),
     Column("business_date", Date, nullable=False, comment="of the trip's end, in the store's time zone"),
     Column("entry_method", Text, nullable=False),
     Column("shopper_id", Identifier, comment="whom the gate let in by the app; null for card entry"),

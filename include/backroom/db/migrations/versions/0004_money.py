@@ -595,7 +595,39 @@ def upgrade() -> None:
     op.drop_constraint(op.f("ck_store_feeds"), "store")
     for name, rule in STORE_CHECKS.items():
         op.create_check_constraint(op.f(f"ck_store_{name}"), "store", rule)
+    _keep_stores()
     _grant()
+
+
+def _keep_stores() -> None:
+    """A cart would pay, twice, for a check (and a lock) of its store's row, which it has just read.
+
+    What the foreign keys forbade is forbidden by the store: none that has purchases or charges is removed or renamed.
+    """
+    for table in ("purchase", "charge"):
+        op.drop_constraint(op.f(f"fk_{table}_store_id_store"), table)
+        comment = {
+            "purchase": "of a store: none that has purchases is ever removed",
+            "charge": "of the purchase, or of the trip that is cancelled",
+        }[table]
+        op.alter_column(table, "store_id", comment=comment)
+    op.execute(
+        """
+        create function store_is_kept() returns trigger language plpgsql as $$
+        begin
+            if exists (select from purchase where store_id = old.store_id)
+               or exists (select from charge where store_id = old.store_id) then
+                raise exception 'store % has purchases; it can be made inactive, not removed or renamed', old.store_id
+                    using errcode = 'foreign_key_violation';
+            end if;
+            return case tg_op when 'DELETE' then old else new end;
+        end $$
+        """
+    )
+    op.execute(
+        "create trigger store_is_kept before delete or update of store_id on store "
+        "for each row execute function store_is_kept()"
+    )
 
 
 def _grant() -> None:
@@ -618,6 +650,11 @@ def _grant() -> None:
 
 
 def downgrade() -> None:
+    op.execute("drop trigger store_is_kept on store")
+    op.execute("drop function store_is_kept()")
+    for table in ("purchase", "charge"):
+        op.create_foreign_key(op.f(f"fk_{table}_store_id_store"), table, "store", ["store_id"], ["store_id"])
+        op.alter_column(table, "store_id", comment=None)
     op.execute("drop view stock_moved")
     op.execute("drop view stock_sale_due")
     op.drop_table("stock_due")
