@@ -90,6 +90,22 @@ def test_a_pending_answer_holds_nothing() -> None:
     assert fold([opened(), happened(Kind.ADJUST_PENDING, 1, "10.00")]).authorized == 0
 
 
+@pytest.mark.parametrize(
+    ("later", "state"),
+    [
+        (Kind.ADJUST_UNKNOWN, State.UNKNOWN_ADJUST),
+        (Kind.ADJUST_PENDING, State.ADJUST_PENDING),
+        (Kind.ADJUST_DECLINED, State.DUE),
+    ],
+)
+def test_the_later_of_two_asks_counts_also_where_the_earlier_ones_yes_is_heard_after_it(
+    later: Kind, state: State
+) -> None:
+    """A worker was frozen beyond its lease, and another asked again."""
+    charge = fold([opened(), happened(later, 2), happened(Kind.ADJUST_APPROVED, 1, "10.00")])
+    assert (charge.state, charge.authorized) == (state, ZERO)
+
+
 def test_a_refusal_after_an_unknown_capture_leaves_it_unknown() -> None:
     events = [
         opened(),

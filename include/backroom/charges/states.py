@@ -139,6 +139,10 @@ TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
     _S.ADJUST_PENDING: _ASKING,
     _S.UNKNOWN_ADJUST: _ASKING,
     _S.AUTHORIZED: {
+        # an earlier ask's yes that is heard after a later ask was made: the later one sets what is held
+        _K.ADJUST_UNKNOWN: _S.UNKNOWN_ADJUST,
+        _K.ADJUST_PENDING: _S.ADJUST_PENDING,
+        _K.ADJUST_DECLINED: _S.DUE,
         _K.CAPTURE_UNKNOWN: _S.UNKNOWN_CAPTURE,
         _K.CAPTURE_INITIATED: _S.CAPTURE_INITIATED,
         _K.TOKEN_EXPIRED: _S.IN_DEBT,
@@ -296,7 +300,9 @@ def _amounts(charge: ChargeState, event: Event) -> ChargeState:
             charge = replace(charge, authorized=amount, cause=Cause.ADJUST_DECLINED, unsettled_asks=0)
         case Kind.ADJUST_DECLINED:
             charge = replace(charge, authorized=ZERO, declines=charge.declines + 1, unsettled_asks=0)
-        case Kind.ADJUST_PENDING | Kind.ADJUST_UNKNOWN | Kind.CANCEL_UNKNOWN:
+        case Kind.ADJUST_PENDING | Kind.ADJUST_UNKNOWN:
+            charge = replace(charge, authorized=ZERO, unsettled_asks=charge.unsettled_asks + 1)
+        case Kind.CANCEL_UNKNOWN:
             charge = replace(charge, unsettled_asks=charge.unsettled_asks + 1)
         case Kind.DECLINES_EXHAUSTED:
             charge = replace(charge, owed=charge.total, cause=Cause.ADJUST_DECLINED, unsettled_asks=0)
