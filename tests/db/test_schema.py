@@ -79,3 +79,25 @@ def test_connector_reads_no_ledger(database: Engine) -> None:
         connection.execute(text("set role backroom_connector"))
         with pytest.raises(ProgrammingError, match="permission denied"):
             connection.execute(text("select * from ledger_posting"))
+
+
+@pytest.mark.parametrize(
+    "change", ["delete from store where store_id = 'S'", "update store set store_id = 'T' where store_id = 'S'"]
+)
+def test_a_store_that_has_a_charge_is_neither_removed_nor_renamed(database: Engine, change: str) -> None:
+    with pytest.raises(IntegrityError, match="store S has purchases"), database.begin() as connection:
+        _store(connection)
+        connection.execute(
+            text(
+                "insert into charge (shopping_trip_id, store_id, currency, total, state, expires_at, created_at,"
+                " updated_at) values ('kept', 'S', 'USD', 1, 'DUE', now(), now(), now())"
+            )
+        )
+        connection.execute(text(change))
+
+
+def test_a_store_without_purchases_may_be_removed(database: Engine) -> None:
+    with database.connect() as connection:
+        _store(connection)
+        assert connection.execute(text("delete from store where store_id = 'S'")).rowcount == 1
+        connection.rollback()
