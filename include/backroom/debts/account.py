@@ -16,6 +16,10 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, text, updat
 from backroom.debts.standing import DebtState, Entry, Happened, Standing
 from backroom.debts.tables import debt, debt_event
 from backroom.errors import BackroomError
+from backroom.reviews.cases import settle
+
+OLD_DEBT: Final = "OLD_DEBT"
+"""Kind of the case that asks a person about an open debt (escalation.py)."""
 
 
 class NoSuchDebt(BackroomError):
@@ -99,6 +103,15 @@ def keep(
     )
     for entry in entries:
         _tell(connection, before, entry, source, actor, now, details)
+    if after.state is not DebtState.OPEN and before.standing.state is DebtState.OPEN:
+        settle(
+            connection,
+            kind=OLD_DEBT,
+            subject=before.shopping_trip_id,
+            by="debts",
+            reason=f"the debt is {after.state}",
+            now=now,
+        )
     return replace(before, standing=after)
 
 

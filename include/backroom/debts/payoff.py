@@ -98,6 +98,7 @@ def begin(
     instrument: Mapping[str, Any],
     asked_by: str,
     now: datetime,
+    reason: str = "",
     new_reference: Callable[[], str] = lambda: str(uuid.uuid4()),
 ) -> Payoff:
     """Writes the intent to take all that is due on the trip, what was written off included; commit before the call.
@@ -134,7 +135,7 @@ def begin(
         .one()
     )
     begun = of_row(row)
-    _audit(connection, begun, "debt.payoff.begin", actor=asked_by, now=now)
+    _audit(connection, begun, "debt.payoff.begin", actor=asked_by, reason=reason, now=now)
     return begun
 
 
@@ -180,6 +181,7 @@ def pay(
     instrument: Mapping[str, Any],
     asked_by: str,
     now: datetime,
+    reason: str = "",
 ) -> Payoff:
     """Pays off a trip and returns how it ended (UNKNOWN: it is looked up later). Raises as `begin` does.
 
@@ -191,11 +193,11 @@ def pay(
     asked: dict[str, Any] = {"shopping_trip_id": shopping_trip_id, "method": method, "instrument": instrument}
     if port is None:
         with engine.begin() as connection:
-            begun = begin(connection, now=now, asked_by=asked_by, **asked)
+            begun = begin(connection, now=now, asked_by=asked_by, reason=reason, **asked)
             settle(connection, begun.payoff_id, PaymentOutcome(PayoffState.PAID, details={"by": asked_by}), now=now)
             return get(connection, begun.payoff_id)
     with engine.begin() as connection:
-        begun = begin(connection, now=now, asked_by=asked_by, **asked)
+        begun = begin(connection, now=now, asked_by=asked_by, reason=reason, **asked)
     outcome = port.pay(begun.reference, begun.amount, begun.instrument)
     with engine.begin() as connection:
         settle(connection, begun.payoff_id, outcome, now=now)
@@ -208,6 +210,18 @@ def get(connection: Connection, payoff_id: int) -> Payoff:
     if row is None:
         raise BackroomError(f"there is no payoff {payoff_id}")
     return of_row(row)
+
+
+def open_payoff(connection: Connection, shopping_trip_id: str) -> Payoff | None:
+    """The trip's payoff that has no outcome yet: there is at most one."""
+    row = (
+        connection.execute(
+            select(payoff).where(payoff.c.shopping_trip_id == shopping_trip_id, payoff.c.state.in_(OPEN))
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else of_row(row)
 
 
 _CHARGE: Final = text(
@@ -245,10 +259,7 @@ def _refusal(connection: Connection, one: Debt, charge: RowMapping | None) -> st
         return f"its charge is {charge['state']}, so that the card may still pay; see `backroom charges show {trip}`"
     if (case := connection.execute(_CASE_OF_CHARGE, {"trip": trip}).scalar()) is not None:
         return f"whether the card has paid waits for a person; see `backroom review show {case}`"
-    other = connection.execute(
-        select(payoff.c.payoff_id, payoff.c.state).where(payoff.c.shopping_trip_id == trip, payoff.c.state.in_(OPEN))
-    ).one_or_none()
-    if other is not None:
+    if (other := open_payoff(connection, trip)) is not None:
         return f"payoff {other.payoff_id} of it is {other.state}; its outcome comes first"
     if one.standing.due <= 0:
         return "nothing is owed on it"
@@ -280,13 +291,14 @@ def _take(connection: Connection, one: Debt, mine: Payoff, now: datetime) -> Non
         )
 
 
-def _audit(connection: Connection, one: Payoff, action: str, *, actor: str, now: datetime) -> None:
+def _audit(connection: Connection, one: Payoff, action: str, *, actor: str, now: datetime, reason: str = "") -> None:
     trail.record(
         connection,
         at=now,
         actor=actor,
         action=action,
         subject=one.shopping_trip_id,
+        reason=reason,
         details={"payoff_id": one.payoff_id, "amount": str(one.amount), "method": one.method},
     )
 

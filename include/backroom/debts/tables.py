@@ -135,7 +135,7 @@ payment_status_report = Table(
     Column("fencing", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    CheckConstraint("state in ('DUE','ACCEPTED','REJECTED','SUPERSEDED','PARKED')", name="state"),
+    CheckConstraint("state in ('DUE','ACCEPTED','SUPERSEDED','PARKED')", name="state"),
     CheckConstraint("settled >= 0 and settled <= total", name="settled"),
 )
 Index(

@@ -137,7 +137,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state in ('DUE','ACCEPTED','REJECTED','SUPERSEDED','PARKED')", name=op.f("ck_payment_status_report_state")
+            "state in ('DUE','ACCEPTED','SUPERSEDED','PARKED')", name=op.f("ck_payment_status_report_state")
         ),
         sa.CheckConstraint("settled >= 0 and settled <= total", name=op.f("ck_payment_status_report_settled")),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_payment_status_report")),
