@@ -99,5 +99,12 @@ def test_a_store_that_has_a_charge_is_neither_removed_nor_renamed(database: Engi
 def test_a_store_without_purchases_may_be_removed(database: Engine) -> None:
     with database.connect() as connection:
         _store(connection)
-        assert connection.execute(text("delete from store where store_id = 'S'")).rowcount == 1
+        connection.execute(
+            text(
+                "insert into store (store_id, name, merchant, time_zone, currency, tax_jurisdiction, risk_strategy,"
+                " preauthorization_amount, feeds) select 'NEW', name, merchant, time_zone, currency, tax_jurisdiction,"
+                " risk_strategy, preauthorization_amount, feeds from store where store_id = 'S'"
+            )
+        )
+        assert connection.execute(text("delete from store where store_id = 'NEW'")).rowcount == 1
         connection.rollback()
