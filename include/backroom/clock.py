@@ -17,7 +17,10 @@ def system_clock() -> datetime:
 
 def parse_instant(text: str) -> datetime:
     """An ISO 8601 instant with its zone, as UTC. Raises ValueError where it is malformed or has no zone."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an instant; write 2026-03-01T17:00:00Z") from error
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write 2026-03-01T17:00:00Z")
     try:

@@ -37,3 +37,10 @@ def show_query(query: str, values: dict[str, Any], *, as_json: bool) -> None:
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     Console().print(table)
+
+
+def needed(value: str) -> str:
+    """For options that must say something, such as --reason. Raises BackroomError where it is blank."""
+    if not value.strip():
+        raise BackroomError("--reason says nothing; write why, it is kept in the audit trail")
+    return value

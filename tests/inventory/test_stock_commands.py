@@ -81,7 +81,11 @@ def test_show_tells_each_stores_level_and_what_moved_last(shop: Shop, capsys: py
 
 
 def test_a_sku_that_never_moved_is_one_line(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "show", "NOTHING") == (2, "", "backroom: nothing of 'NOTHING' has moved; is that its SKU?\n")
+    assert run(capsys, "show", "NOTHING") == (
+        2,
+        "",
+        "backroom: nothing of 'NOTHING' has moved yet; `backroom catalog skus --store STORE` shows the SKUs\n",
+    )
 
 
 def test_list_begins_with_the_lowest(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,5 +48,5 @@ def test_an_instant_is_read_as_utc_whatever_its_zone(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["2026-03-01T17:00:00", "2026-03-01", "soon", ""])
 def test_an_instant_without_a_zone_or_form_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"time zone|isoformat"):
+    with pytest.raises(ValueError, match=r"time zone|not an instant"):
         parse_instant(text)

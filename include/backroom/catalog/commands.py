@@ -18,6 +18,7 @@ from backroom.catalog import difference, sync
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.settings import settings
+from backroom.stores.registry import require_store
 
 app = typer.Typer(help="The product catalog and what Amazon has of it.", no_args_is_help=True)
 
@@ -71,6 +72,7 @@ def skus(
     """List a store's products, one SKU a line."""
     check_reachable(engine())
     with engine().connect() as connection:
+        require_store(connection, store)
         found = connection.execute(
             text(
                 "select item_sku from catalog_item where store_id = :store and not gone order by item_sku limit :limit"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from backroom.command_line import moment
+from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.debts import payoff, write_off
 from backroom.debts.aging import age_debts
@@ -27,7 +27,7 @@ from backroom.settings import settings
 app = typer.Typer(help="What was not paid.", no_args_is_help=True)
 
 AS_JSON = typer.Option(False, "--json", help="for machines")
-REASON = typer.Option(..., "--reason", help="why; kept in the audit trail")
+REASON = typer.Option(..., "--reason", help="why; kept in the audit trail", callback=needed)
 BY = typer.Option("", "--by", help="who does it; the login name if left out")
 NOW = typer.Option("", "--now", help="business time, ISO 8601 with its zone")
 

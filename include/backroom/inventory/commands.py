@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backroom.audit import trail
-from backroom.command_line import moment, show_query
+from backroom.command_line import moment, needed, show_query
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.inventory import entries, levels, movements
@@ -24,7 +24,7 @@ from backroom.inventory.channels import Channel
 from backroom.inventory.export import Exported, export_store, stores_to_tell, tell_again
 from backroom.purchases.point_of_sale_client import make_client
 from backroom.settings import settings
-from backroom.stores.registry import get_store
+from backroom.stores.registry import get_store, require_store
 
 app = typer.Typer(help="What the stores have: levels, counts, deliveries, returns, exports.", no_args_is_help=True)
 
@@ -48,13 +48,17 @@ def show(
     """Say how much of a product each store has, and what moved last."""
     check_reachable(engine())
     with engine().connect() as connection:
+        require_store(connection, store)
         found = levels.levels(connection, item_sku=sku, store_id=store or None)
         moved = levels.last_movements(connection, item_sku=sku, store_id=store or None, most=last)
     if as_json:
         _print_json({"item_sku": sku, "levels": [*map(_level, found)], "movements": [*map(asdict, moved)]})
         return
     if not found:
-        raise BackroomError(f"nothing of {sku!r} has moved{f' in {store}' if store else ''}; is that its SKU?")
+        raise BackroomError(
+            f"nothing of {sku!r} has moved{f' in {store}' if store else ''} yet; "
+            "`backroom catalog skus --store STORE` shows the SKUs"
+        )
     _print_levels(found)
     table = Table("when", "store", "what", "source", "quantity", "", "export")
     for row in moved:
@@ -139,7 +143,7 @@ def return_goods(
     trip: Annotated[str, typer.Option("--trip", help="the shopping trip that it was bought on")],
     sku: Sku,
     quantity: Quantity,
-    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit")],
+    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit", callback=needed)],
     number: Annotated[int, typer.Option("--number", min=1, help="of this product's returns from this trip")] = 1,
     at: At = "",
     now: Now = "",

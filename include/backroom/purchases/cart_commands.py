@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backroom.command_line import moment
+from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine
 from backroom.purchases import cart_views, refused_commands
 from backroom.purchases.cart_resolution import CartError, resolve
+from backroom.stores.registry import require_store
 
 app = typer.Typer(help="Carts that could not be priced, and carts that were refused.", no_args_is_help=True)
 app.add_typer(refused_commands.app, name="refused")
@@ -32,6 +33,7 @@ def list_carts(
     """List the carts that wait for a price, the most urgent first."""
     check_reachable(engine())
     with engine().connect() as connection:
+        require_store(connection, store)
         carts = cart_views.waiting_carts(connection, now=moment(now), store_id=store, limit=limit)
     if as_json:
         _print_json(carts)
@@ -77,7 +79,7 @@ def show(trip: str, as_json: Annotated[bool, AS_JSON] = False) -> None:
 @app.command(name="resolve")
 def resolve_cart(
     trip: str,
-    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit trail")],
+    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit trail", callback=needed)],
     mapped: Annotated[list[str] | None, typer.Option("--map", metavar="LINE=SKU", help="the line is this SKU")] = None,
     dropped: Annotated[list[int] | None, typer.Option("--drop", metavar="LINE", help="the line is not charged")] = None,
     by: Annotated[str, typer.Option("--by", help="who decides; the login name if left out")] = "",
@@ -115,6 +117,7 @@ def unbilled(
     """List the lines that were never charged, because nobody resolved their cart in time."""
     check_reachable(engine())
     with engine().connect() as connection:
+        require_store(connection, store)
         rows = cart_views.unbilled_lines(connection, store_id=store, limit=limit)
     if as_json:
         _print_json([dict(row) for row in rows])

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backroom.command_line import moment
+from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.purchases import refused_carts
@@ -83,7 +83,7 @@ def retry(refused_id: int, by: Annotated[str, BY] = "", now: Annotated[str, NOW]
 @app.command()
 def dismiss(
     refused_id: int,
-    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit trail")],
+    reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit trail", callback=needed)],
     by: Annotated[str, BY] = "",
     now: Annotated[str, NOW] = "",
 ) -> None:

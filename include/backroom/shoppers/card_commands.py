@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from backroom.clock import parse_instant, system_clock
-from backroom.command_line import show_query
+from backroom.command_line import needed, show_query
 from backroom.db.engine import check_reachable, engine
 from backroom.shoppers import cards
 
 Token = Annotated[str, typer.Argument(help="Amazon's token for the card: the shopperIdentity.id")]
-Reason = Annotated[str, typer.Option("--reason", help="why; kept in the audit")]
+Reason = Annotated[str, typer.Option("--reason", help="why; kept in the audit", callback=needed)]
 Now = Annotated[datetime | None, typer.Option("--now", parser=parse_instant, help="business time, ISO 8601")]
 
 

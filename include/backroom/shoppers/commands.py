@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from backroom.clock import parse_instant, system_clock
+from backroom.command_line import needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.money import round_amount
@@ -22,7 +23,7 @@ app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys, loyalt
 
 Id = Annotated[str, typer.Option("--id", help="the shopper's id")]
 IdHere = Annotated[str, typer.Argument(metavar="[ID]", help="the shopper's id, as --id", show_default=False)]
-Reason = Annotated[str, typer.Option("--reason", help="why; kept in the audit")]
+Reason = Annotated[str, typer.Option("--reason", help="why; kept in the audit", callback=needed)]
 Now = Annotated[datetime | None, typer.Option("--now", parser=parse_instant, help="business time, ISO 8601")]
 AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
 

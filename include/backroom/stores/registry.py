@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
-from backroom.errors import SourceFileError
+from backroom.errors import BackroomError, SourceFileError
 from backroom.money import places
 from backroom.source_files import Amount, Identifier, SourceRow, read_json_list
 from backroom.stores.tables import store
@@ -80,6 +80,12 @@ def get_store(connection: Connection, store_id: str) -> Store | None:
     """The store with that id, or None."""
     row = connection.execute(select(*_COLUMNS).where(store.c.store_id == store_id)).one_or_none()
     return None if row is None else _store(row)
+
+
+def require_store(connection: Connection, store_id: str | None) -> None:
+    """Raises BackroomError where a store is named that is not one of ours."""
+    if store_id and get_store(connection, store_id) is None:
+        raise BackroomError(f"there is no store {store_id!r}; `backroom stores list` shows them")
 
 
 _COLUMNS = [store.c[name] for name in Store.__dataclass_fields__]
