@@ -255,6 +255,11 @@ class Settings(BaseSettings):
         60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
     )
 
+    # --- reviews
+    review_poll_seconds: float = Field(
+        10.0, gt=0, le=600, description="how often Airflow's waiting tasks look whether their case was decided elsewhere"
+    )
+
     # --- debts
     amazon_payment_status_url: str | None = Field(
         None, description="base URL of Report Payment Status; unset: that of the payment service"
@@ -272,6 +277,28 @@ class Settings(BaseSettings):
     debt_escalation_amount: Decimal | None = Field(
         None, gt=0, description="outstanding amount from which on it is, in the debt's currency; unset: by age alone"
     )
+
+    # --- refunds
+    amazon_refund_url: str | None = Field(None, description="base URL of Refund; unset: that of the payment service")
+    amazon_transactional_data_url: str | None = Field(
+        None, description="base URL of Get Transactional Data; unset: that of the payment service"
+    )
+    amazon_shopper_identity_url: str | None = Field(
+        None, description="base URL of Get Shopper Identity; unset: that of the payment service"
+    )
+    refund_approval_above: Decimal = Field(
+        Decimal(50),
+        ge=0,
+        description="what a trip gets back beyond it without a second person's word waits for one, in the store's "
+        "currency; for stores that name no limit of their own",
+    )
+    refund_unknown_hours: int = Field(
+        24, ge=1, description="how long a refund whose outcome is unknown is repeated before a person is asked"
+    )
+    refund_evidence_hours: int = Field(
+        48, ge=1, description="how long an initiated refund may lack evidence before a person is asked"
+    )
+    refund_concurrency: int = Field(4, ge=1, le=64, description="refunds worked on at once by one task")
 
     @model_validator(mode="after")
     def _safe(self) -> Settings:

@@ -38,6 +38,8 @@ refund_request = Table(
         server_default="false",
         comment="money that came although nothing was owed goes back; no sale is undone",
     ),
+    Column("needs_approval", Boolean, nullable=False, server_default="false", comment="of a second person"),
+    Column("goods_returned", Boolean, nullable=False, server_default="false", comment="they go back into the stock"),
     Column("state", Text, nullable=False),
     Column("decided_by", Text),
     Column("decided_at", Instant),
@@ -46,7 +48,10 @@ refund_request = Table(
         "reason in ('DAMAGED_ITEM','EXPIRED_ITEM','UNWANTED_ITEM','JWO_TECH_ERROR','OTHER')", name="reason"
     ),
     CheckConstraint("state in ('AWAITING_APPROVAL','APPROVED','REJECTED','DONE','FAILED')", name="state"),
-    CheckConstraint("decided_by is null or decided_by <> requested_by", name="second_person"),
+    CheckConstraint("lower(trim(decided_by)) <> lower(trim(requested_by))", name="second_person"),
+    CheckConstraint(
+        "not needs_approval or state = 'AWAITING_APPROVAL' or decided_by is not null", name="approved_by_someone"
+    ),
     CheckConstraint("amount > 0", name="amount"),
 )
 Index("ix_refund_request_state", refund_request.c.state)

@@ -222,6 +222,16 @@ def upgrade() -> None:
             nullable=False,
             comment="money that came although nothing was owed goes back; no sale is undone",
         ),
+        sa.Column(
+            "needs_approval", sa.Boolean(), server_default="false", nullable=False, comment="of a second person"
+        ),
+        sa.Column(
+            "goods_returned",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="they go back into the stock",
+        ),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
@@ -235,7 +245,11 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("amount > 0", name=op.f("ck_refund_request_amount")),
         sa.CheckConstraint(
-            "decided_by is null or decided_by <> requested_by", name=op.f("ck_refund_request_second_person")
+            "lower(trim(decided_by)) <> lower(trim(requested_by))", name=op.f("ck_refund_request_second_person")
+        ),
+        sa.CheckConstraint(
+            "not needs_approval or state = 'AWAITING_APPROVAL' or decided_by is not null",
+            name=op.f("ck_refund_request_approved_by_someone"),
         ),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_refund_request")),
         sa.UniqueConstraint("asked_key", name=op.f("uq_refund_request_asked_key")),
