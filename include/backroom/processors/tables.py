@@ -84,6 +84,7 @@ processor_call = Table(
     Column("finished_at", Instant),
 )
 Index("ix_processor_call_reference", processor_call.c.reference)
+Index("ix_processor_call_subject", processor_call.c.subject)
 Index("ix_processor_call_caps", processor_call.c.instrument_id, processor_call.c.intended_at)
 
 processor_webhook = Table(

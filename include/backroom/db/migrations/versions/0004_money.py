@@ -186,6 +186,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_processor_call_caps", "processor_call", ["instrument_id", "intended_at"], unique=False)
     op.create_index("ix_processor_call_reference", "processor_call", ["reference"], unique=False)
+    op.create_index("ix_processor_call_subject", "processor_call", ["subject"], unique=False)
     op.create_table(
         "processor_webhook",
         sa.Column("processor", sa.Text(), nullable=False),
@@ -735,6 +736,7 @@ def downgrade() -> None:
     op.drop_table("refund_request")
     op.drop_index(op.f("ix_processor_webhook_processor_reference"), table_name="processor_webhook")
     op.drop_table("processor_webhook")
+    op.drop_index("ix_processor_call_subject", table_name="processor_call")
     op.drop_index("ix_processor_call_reference", table_name="processor_call")
     op.drop_index("ix_processor_call_caps", table_name="processor_call")
     op.drop_table("processor_call")
