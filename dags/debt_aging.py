@@ -1,4 +1,4 @@
-"""How old the debts are."""
+"""How old the debts are, and whom that concerns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from backroom_airflow.tags import Tag
 DOC = """
 ### Debt aging
 **What.** Gives every open debt its age in whole days of its store's calendar, and its bucket: 0-30, 31-60, 61-90,
-over 90 days. Returns what is open by store and bucket.
+over 90 days. Returns what is open by store and bucket. Then writes off what people have decided to, hands each debt
+that has become old (or large) to a person, once, and books what is new. docs/debts.md explains.
 
 **When.** Daily at 09:00 UTC, when a new day has begun in every American store. **Its time** is "now": each store's
 own day at the run's logical date.
 
-**A rerun** gives the same ages; a rerun of an older day leaves alone what a later one has aged.
+**A rerun** gives the same ages; a rerun of an older day leaves alone what a later one has aged. Nothing is written off
+or handed over twice.
 
-**When it fails.** The database does not answer; clear the task. `backroom debts list` shows the debts.
+**When it fails.** The database does not answer; clear the task. `backroom debts list` shows the debts,
+`backroom review list` the cases (`OLD_DEBT`).
 """
 
 with DAG(
@@ -43,4 +46,14 @@ with DAG(
         """Age every open debt."""
         return debt_aging_tasks.age(**context)
 
-    age()
+    @task
+    def escalate(**context: object) -> dict[str, int]:
+        """Take in decisions; hand over what is old or large."""
+        return debt_aging_tasks.escalate(**context)
+
+    @task
+    def post(**context: object) -> int:
+        """Book what is new."""
+        return debt_aging_tasks.post(**context)
+
+    age() >> escalate() >> post()

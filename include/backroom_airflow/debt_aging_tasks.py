@@ -1,4 +1,4 @@
-"""The task of the DAG debt_aging."""
+"""Tasks of the DAG debt_aging: ages, then what is old or large to people, then the books."""
 
 from __future__ import annotations
 
@@ -25,3 +25,28 @@ def age(**context: Any) -> list[dict[str, str | int]]:
         }
         for row in summary
     ]
+
+
+def escalate(**context: Any) -> dict[str, int]:
+    """Writes off what people have decided to, and asks them about what has become old or large; returns how many."""
+    from backroom.db.engine import transaction
+    from backroom.debts import escalation
+    from backroom.settings import settings
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        written_off = escalation.apply_decisions(connection, now=now)
+        escalated = escalation.escalate(
+            connection, days=settings().debt_escalation_days, amount=settings().debt_escalation_amount, now=now
+        )
+    return {"written_off": written_off, "escalated": escalated}
+
+
+def post(**context: Any) -> int:
+    """Books what is new; returns the number of ledger transactions made."""
+    from backroom.db.engine import transaction
+    from backroom.ledger.book import post_new
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        return post_new(connection, now=now)

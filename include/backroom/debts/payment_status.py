@@ -56,7 +56,8 @@ _SUPERSEDE: Final = text(
           where a.report_id = r.report_id and a.number = r.attempts and coalesce(a.outcome, 'UNKNOWN') = 'UNKNOWN')
     """  # noqa: S608 - constants of this file only
 )
-# `paymentStatusTime` is in whole seconds: of two reports of a trip the later one is later by one at least.
+# `paymentStatusTime` is in whole seconds: of two reports of a trip the later one is later by one at least. One that is
+# due is seen by the same snapshot as those that are accepted: it may be accepted at this moment.
 _DUE: Final = text(
     f"""
     with {_FIGURES}, last as (
@@ -71,8 +72,10 @@ _DUE: Final = text(
     select f.shopping_trip_id, f.store_id, f.currency, f.total, f.settled,
            greatest(:now, latest.at + interval '1 second'), :now, :now
     from figure f left join last using (shopping_trip_id) left join latest using (shopping_trip_id)
-    where last.shopping_trip_id is null
-       or (last.total, last.settled, last.currency) is distinct from (f.total, f.settled, f.currency)
+    where (last.shopping_trip_id is null
+           or (last.total, last.settled, last.currency) is distinct from (f.total, f.settled, f.currency))
+      and not exists (select from payment_status_report r
+                      where r.shopping_trip_id = f.shopping_trip_id and r.state = 'DUE')
     on conflict (shopping_trip_id) where state = 'DUE' do nothing
     """  # noqa: S608 - constants of this file only
 )
