@@ -300,6 +300,42 @@ class Settings(BaseSettings):
     )
     refund_concurrency: int = Field(4, ge=1, le=64, description="refunds worked on at once by one task")
 
+    # --- the retailer's own payment processor (stores whose `payment_processor` is not AMAZON)
+    stripe_port: int = Field(8012, ge=1, le=65535, description="the Stripe stand-in, where `make up` is asked for it")
+    stripe_url: str = Field("https://api.stripe.com", description="base URL of Stripe's API, or of a stand-in")
+    stripe_secret_key: SecretStr | None = Field(None, description="Stripe's secret or restricted key")
+    stripe_live: bool = Field(False, description="true allows a live key: calls with it move real money")
+    stripe_incremental: bool = Field(
+        False, description="true asks for holds that can be raised; Stripe has to have granted that to the account"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="signing secret of Stripe's webhooks; unset: they are turned away"
+    )
+    sandbox_processor_url: str = Field("http://127.0.0.1:8010", description="base URL of the sandbox's card processor")
+    sandbox_processor_key: SecretStr | None = Field(None, description="bearer key of the sandbox's card processor")
+    sandbox_webhook_secret: SecretStr | None = Field(
+        None, description="signing secret of its webhooks; unset: they are turned away"
+    )
+    processor_timeout_seconds: float = Field(
+        10.0, gt=0, le=60, description="read time-out of a call to the processor; then it is unknown"
+    )
+    processor_concurrency: int = Field(4, ge=1, le=64, description="holds and look-ups worked on at once by one task")
+    webhook_tolerance_seconds: int = Field(
+        300, ge=1, le=3600, description="how old a webhook's signature may be; older ones may be replays"
+    )
+    webhook_max_body_bytes: int = Field(100_000, ge=1_000, description="larger webhooks are answered 413")
+    preauthorization_void_hours: int = Field(
+        48, ge=1, description="how long the gate's hold waits for a cart that is charged; then it is voided"
+    )
+    no_instrument: Literal["case", "flag", "nothing"] = Field(
+        "case",
+        description="what follows when a shopper without a payment instrument enters: a person is asked, the shopper is "
+        "flagged, or nothing",
+    )
+    card_tries_below_networks: int = Field(
+        1, ge=0, le=9, description="how far below the card networks' limits our own stay (docs/processors.md)"
+    )
+
     @model_validator(mode="after")
     def _safe(self) -> Settings:
         if self.connector_auth == "off" and self.env != "development":

@@ -92,7 +92,7 @@ def test_the_connector_may_ask_but_not_decide(database: Engine) -> None:
         )  # fmt: skip
     with pytest.raises(Exception, match="permission denied"), database.begin() as connection:
         connection.execute(text("set local role backroom_connector"))
-        decide(connection, case_id or 0, "drop", by="x", reason="", now=NOW)
+        decide(connection, case_id or 0, "drop", by="x", reason="seen", now=NOW)
 
 
 def test_the_command_line_lists_shows_and_decides(database: Engine) -> None:

@@ -61,6 +61,8 @@ def open_case(
 
 def decide(connection: Connection, case_id: int, decision: str, *, by: str, reason: str, now: datetime) -> None:
     """Records the decision and its audit entry. Raises CaseError where it is not this decision that counts."""
+    if not reason.strip():
+        raise CaseError(f"case {case_id}: a decision needs a reason; it is kept in the audit log")
     case = get_case(connection, case_id)
     offered = [choice["choice"] for choice in case["choices"]]
     if decision not in offered:
@@ -93,13 +95,39 @@ def get_case(connection: Connection, case_id: int) -> RowMapping:
     return case
 
 
-def open_cases(connection: Connection, *, store_id: str | None = None) -> Sequence[RowMapping]:
-    """What waits for a person, the most urgent first."""
+def open_cases(
+    connection: Connection,
+    *,
+    store_id: str | None = None,
+    kind: str | None = None,
+    asked_by: str | None = None,
+    overdue_at: datetime | None = None,
+    limit: int | None = None,
+) -> Sequence[RowMapping]:
+    """What waits for a person, the most urgent first; with `overdue_at`, only what was due by then."""
     query = select(review_case).where(review_case.c.decision.is_(None))
+    for column, value in (
+        (review_case.c.store_id, store_id), (review_case.c.kind, kind), (review_case.c.asked_by, asked_by),
+    ):  # fmt: skip
+        if value is not None:
+            query = query.where(column == value)
+    if overdue_at is not None:
+        query = query.where(review_case.c.due_at <= overdue_at)
+    order = (review_case.c.due_at.asc().nulls_last(), review_case.c.opened_at, review_case.c.case_id)
+    return connection.execute(query.order_by(*order).limit(limit)).mappings().all()
+
+
+def decided_cases(
+    connection: Connection, *, store_id: str | None = None, kind: str | None = None, limit: int = 100
+) -> Sequence[RowMapping]:
+    """What was decided, the latest first."""
+    query = select(review_case).where(review_case.c.decision.is_not(None))
     if store_id is not None:
         query = query.where(review_case.c.store_id == store_id)
-    order = (review_case.c.due_at.asc().nulls_last(), review_case.c.opened_at, review_case.c.case_id)
-    return connection.execute(query.order_by(*order)).mappings().all()
+    if kind is not None:
+        query = query.where(review_case.c.kind == kind)
+    order = (review_case.c.decided_at.desc(), review_case.c.case_id.desc())
+    return connection.execute(query.order_by(*order).limit(limit)).mappings().all()
 
 
 def _close(connection: Connection, case: RowMapping, decision: str, *, by: str, reason: str, now: datetime) -> None:
