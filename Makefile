@@ -7,11 +7,12 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 SERVICES ?=
+SEED ?= 1
 
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install system demo up test bench lint format lock clean
+.PHONY: help install system demo up test simulate simulate-long bench lint format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,12 @@ up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connect
 
 test: $(READY) system ## every test; TESTS=tests/charges for a part
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+simulate: $(READY) ## the money proven: 10,000 trips, every fault, 50 killed workers; SEED=2 for another run
+	$(PYTHON) -m backroom_stack simulate --seed $(SEED) --trips 10000 --faults 0.2 --kills 50
+
+simulate-long: $(READY) ## likewise with 100,000 trips and 100 killed workers
+	$(PYTHON) -m backroom_stack simulate --seed $(SEED) --trips 100000 --faults 0.2 --kills 100
 
 bench: $(READY) ## how fast the connector is, against a bare insert of the same run
 	$(PYTHON) -m tests.benchmarks.connector

@@ -32,6 +32,7 @@ COMMANDS = {
     "quality": "backroom.quality.commands",
     "reconcile": "backroom.reconciliation.commands",
     "sandbox": "backroom.amazon.sandbox_commands",
+    "simulate": "backroom.simulate_command",
 }
 
 

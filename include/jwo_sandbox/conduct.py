@@ -68,7 +68,8 @@ def _careless_charge(operation: str, request: PaymentRequest, known: Known) -> s
         return f"{operation} after a capture was initiated"
     if operation != "cancel" and trip["cancelled"]:
         return f"{operation} after the trip was cancelled"
-    open_call = next((call for call in reversed(known.earlier) if not call.refused), None)
+    charging = (call for call in reversed(known.earlier) if call.operation in CHARGE_OPERATIONS and not call.refused)
+    open_call = next(charging, None)
     if open_call is not None and open_call.unknown and open_call.operation != operation:
         return f"{operation} although the outcome of {open_call.operation} is unknown"
     careless = _careless_capture(request, known) if operation == "capture" else None

@@ -13,6 +13,8 @@ from backroom.reviews import cases
 from backroom_stack.simulation.scenario import Scenario
 
 LEFT_OPEN = 0.05  # of the cases are left as they are: settled outside Backroom
+ELSEWHERE = {"FOUND_AFTER_PAYOFF": "seen", "PAYMENT_STATUS_REFUSED": "report_again"}
+"""What is said to the cases of other rooms; those that are not named stay open."""
 NAME = "finance@simulated"
 PATIENCE = 2  # how often a person says "ask again" about one trip
 
@@ -53,7 +55,7 @@ class Staff:
         """What a person who knows the truth says; None: not yet."""
         offered = {choice["choice"] for choice in case["choices"]}
         if case["asked_by"] != "charges":
-            return None
+            return ELSEWHERE.get(case["kind"])
         if self._scenario.chance("left", case["kind"], case["subject"]).random() < LEFT_OPEN or offered == {"leave"}:
             return "leave"
         truth = self._truth(case["subject"])

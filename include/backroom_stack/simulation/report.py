@@ -48,6 +48,7 @@ def show(result: Result, console: Console) -> None:
         f"{figures['calls']} calls; {sum(figures['faults'].values())} faults; {_counts(figures['accidents'])}"
     )
     console.print(f"people decided: {_counts(figures['decisions']) or 'nothing'}")
+    console.print(f"debts: {_counts(figures['debtors']) or 'none paid or written off'}")
     console.print(f"{figures['simulated_hours']} hours in {result.seconds:.0f} s")
 
 

@@ -22,7 +22,9 @@ from backroom.settings import Settings
 from backroom_stack.simulation.checks import Check, check_all
 from backroom_stack.simulation.clock import SharedClock
 from backroom_stack.simulation.crew import Crew
+from backroom_stack.simulation.debtors import Debtors
 from backroom_stack.simulation.evidence import Mail
+from backroom_stack.simulation.looks import Looks
 from backroom_stack.simulation.people import Staff
 from backroom_stack.simulation.scenario import Scenario
 from backroom_stack.simulation.stack import LEASE_SECONDS, Stack, running
@@ -73,6 +75,8 @@ class _Simulation:
         self._load(start)
         self._mail = Mail(scenario, stack.engine, stack.sandbox_url)
         self._staff = Staff(scenario, stack.engine, stack.sandbox_url)
+        self._debtors = Debtors(scenario, stack.engine, stack.sandbox_url)
+        self._looks = Looks(stack.engine, stack.sandbox_url)
 
     def run(self, began: float) -> Result:
         """Plays the days, lets what is left come to its end, and checks."""
@@ -83,6 +87,8 @@ class _Simulation:
             accidents = self._planned_accidents(crew)
             for number, now in enumerate(self._moments):
                 self._step(crew, now, accidents.get(number, []))
+                if number % self._scenario.moments_between_looks == 0:
+                    self._looks.look()
                 if number % 20 == 19:
                     self._tell(f"{number + 1} of {len(self._moments)} moments, {time.monotonic() - began:.0f} s")
             for thread in self._accidents:
@@ -100,6 +106,7 @@ class _Simulation:
         self._played.update(answer.json()["played"])
         self._mail.deliver(now)
         self._staff.decide(now)
+        self._debtors.come(now)
         self._clock.set(now)
         for accident in accidents:
             thread = threading.Thread(target=accident, daemon=True)
@@ -135,6 +142,7 @@ class _Simulation:
             now += timedelta(hours=4)
             self._http.post("/sandbox/clock", json={"now": now.isoformat()}).raise_for_status()
             moved = self._mail.deliver(now, everything=True) + self._staff.decide(now, everything=True)
+            moved += self._debtors.come(now)
             self._clock.set(now)
             self._wait(crew, STEP_SECONDS)
             left = self._left(now)
@@ -166,9 +174,10 @@ class _Simulation:
         with self._stack.engine.connect() as connection:
             checks = check_all(connection, money, errors=errors, config=self._stack.environment.config, now=self._now)
             states = {row.state: row.trips for row in connection.execute(_STATES)}
-        self._mail.close()
-        self._staff.close()
-        self._http.close()
+        for number, found in self._looks.breaches:
+            checks[number - 1].breaches.append(found)
+        for one in (self._mail, self._staff, self._debtors, self._looks, self._http):
+            one.close()
         return Result(
             self._scenario,
             checks,
@@ -180,6 +189,8 @@ class _Simulation:
                 "faults": money["faults"],
                 "accidents": dict(crew.counts),
                 "decisions": dict(self._staff.decided),
+                "debtors": dict(self._debtors.counts),
+                "looks": self._looks.count,
                 "carts": dict(self._played),
                 "simulated_hours": round((self._now - self._moments[0]).total_seconds() / 3600),
             },
@@ -191,6 +202,7 @@ _LEFT: Final = text(
     """
     select (select count(*) from charge where next_attempt_at <= :now)
          + (select count(*) from charge where to_book)
+         + (select count(*) from payment_status_report where state = 'DUE')
          + (select count(*) from charge where state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT', 'PARKED'))
     """
 )

@@ -56,6 +56,11 @@ class Scenario:
             timedelta(days=self.days) if self.days else STEP * min(max(self.trips // TRIPS_A_STEP, SHORTEST), LONGEST)
         )
 
+    @property
+    def moments_between_looks(self) -> int:
+        """Small worlds are looked at after every third moment, large ones now and then."""
+        return 3 if self.trips <= 1000 else 40
+
     def timeline(self, start: datetime) -> list[datetime]:
         """The moments at which the world is looked at: often while trips come, then until every token has ended."""
         step = max(STEP, self.span / LONGEST)

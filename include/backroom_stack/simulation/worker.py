@@ -11,23 +11,27 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from backroom.amazon.payment_status_client import PaymentStatusClient
 from backroom.amazon.payments import PaymentsClient
 from backroom.charges.lifecycle import gather_evidence, stores_with_due, work_due
 from backroom.db.engine import engine, transaction
+from backroom.debts import payment_status, reporting
+from backroom.debts.reporting import report_due
 from backroom.ledger.book import post_new
 from backroom.purchases import bad_carts, unbilled
 from backroom.settings import settings
 from backroom_stack.simulation.clock import SharedClock
 
 CLOCK, ERRORS, PLUGIN = "SIMULATION_CLOCK", "SIMULATION_ERRORS", "SIMULATION_PLUGIN"
-"""Environment: the clock's file; where errors are written, a line each; a module whose `install()` is called first."""
+"""Environment: the clock's file; where errors are written, a line each; a `module:function` that is called first."""
 _PAUSE = 0.005
 
 
 def work(slot: int) -> None:
     """Never returns: workers are killed."""
     if plugin := os.environ.get(PLUGIN):
-        importlib.import_module(plugin).install()
+        module, _, function = plugin.partition(":")
+        getattr(importlib.import_module(module), function)()
     clock, finished = SharedClock(Path(os.environ[CLOCK])), 0
     while True:
         generation, now = clock.read()
@@ -47,6 +51,7 @@ def work(slot: int) -> None:
 def round_of_all(now: datetime) -> bool:
     """One run of each money DAG's tasks; whether there was anything to do."""
     busy = _charge_lifecycle(now)
+    busy = _payment_status_feedback(now) or busy
     with transaction() as connection:
         return post_new(connection, now=now) > 0 or busy
 
@@ -63,6 +68,22 @@ def _charge_lifecycle(now: datetime) -> bool:
     for store_id in stores:
         busy = work_due(engine(), _payments(), store_id=store_id, now=now).trips > 0 or busy
     return busy
+
+
+def _payment_status_feedback(now: datetime) -> bool:
+    with transaction() as connection:
+        reporting.apply_decisions(connection, now=now)
+        payment_status.find_due(connection, now=now)
+        stores = reporting.stores_with_due(connection, now=now)
+    busy = False
+    for store_id in stores:
+        busy = bool(report_due(engine(), _status(), store_id=store_id, now=now).outcomes) or busy
+    return busy
+
+
+@lru_cache(maxsize=1)
+def _status() -> PaymentStatusClient:
+    return PaymentStatusClient(settings())
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,47 @@
+"""Each mistake turns the simulation red; without it the same simulation is green."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.simulation import mutants
+from tests.simulation.running import Run, simulate
+
+SOUND = ""
+# what the check that must find it says of it
+MUTANTS = {
+    mutants.lease_dropped: "after a capture was initiated",
+    mutants.lost_lease_taken_as_not_sent: "after a capture was initiated",
+    mutants.pending_amount_trusted: "capture while an adjustment is pending",
+    mutants.answer_taken_as_captured: "counted as captured",
+    mutants.refusal_after_unknown_taken_as_refusal: "capture",
+    mutants.capture_repeated_blindly: "after a capture was initiated",
+}
+NAMES = {mutant.__name__: words for mutant, words in MUTANTS.items()}
+SCENARIO = ("--seed", "21", "--trips", "60", "--faults", "0.5", "--kills", "6")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """The same simulation, sound and with each mistake, side by side."""
+
+    def run(name: str) -> Run:
+        home = tmp_path_factory.mktemp(name or "sound")
+        return simulate(home, *SCENARIO, plugin=f"tests.simulation.mutants:{name}" if name else None)
+
+    names = [SOUND, *NAMES]
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as side_by_side:
+        return dict(zip(names, side_by_side.map(run, names), strict=True))
+
+
+def test_without_a_mistake_nothing_is_found(runs: dict[str, Run]) -> None:
+    assert runs[SOUND].all_breaches == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mistake_is_found(runs: dict[str, Run], name: str) -> None:
+    assert runs[name].exit_code == 1
+    assert [breach for breach in runs[name].all_breaches if NAMES[name] in breach], runs[name].all_breaches[:5]
