@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from datetime import datetime
 from decimal import Decimal
@@ -346,6 +347,17 @@ class TestWhatIsNotKnown:
             decide(
                 connection, books.cases(trip)[0]["case_id"], "not_captured", by="bo", reason="?", now=NOON + hours(4)
             )
+
+    def test_a_worker_that_stood_still_for_longer_than_its_lease_makes_no_call(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        seconds = itertools.count(0, 1000)
+        trip = books.trip("12.30")
+        books.work(clock=lambda: float(next(seconds)), concurrency=1)
+        assert amazon.paths(trip) == []
+        assert books.attempts(trip) == [("ADJUST", "NOT_SENT")]
+        books.work(NOON + minutes(2))
+        assert amazon.paths(trip) == ["adjust", "capture"]
 
     def test_only_after_a_persons_word_is_a_capture_asked_for_again(self, books: Books, amazon: ScriptedAmazon) -> None:
         amazon.script = replies(capture=[Reply(500), Reply()])

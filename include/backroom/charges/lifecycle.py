@@ -37,6 +37,7 @@ __all__ = ["Payments", "Worked", "gather_evidence", "stores_with_due", "work_due
 _log = structlog.get_logger()
 _SHORT_WAIT: Final = 10  # seconds of Retry-After that a batch waits itself; longer ones move the store's next attempts
 _WAITS_IN_ALL: Final = 60.0  # seconds that a batch waits so at most
+_STOOD_STILL: Final = Answer(Outcome.NOT_SENT, Problem.UNREACHABLE, message="this worker stood still for too long")
 _UNCHANGED: Final = timedelta(minutes=1)  # when a charge that an answer did not change is looked at again
 
 
@@ -81,13 +82,14 @@ def work_due(
     chance: Chance = Random,
     concurrency: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Worked:
     """Works on every charge of the store that is due at `now` (business time), several at once; safe to run twice.
 
     A 429, a 403 or a service that can't be reached stops the batch and moves the whole store's next attempts; a 429
-    that asks for a few seconds only is waited out, by all hands. `sleep` waits real seconds.
+    that asks for a few seconds only is waited out, by all hands. `sleep` waits real seconds, `clock` counts them.
     """
-    batch = _Batch(engine, client, store_id, now, chance, sleep)
+    batch = _Batch(engine, client, store_id, now, chance, sleep, clock)
     threads = concurrency or settings().charge_concurrency
     with ThreadPoolExecutor(threads, thread_name_prefix=f"charge-{store_id}") as pool:
         for finished in [pool.submit(batch.work_until_done) for _ in range(threads)]:
@@ -105,6 +107,7 @@ class _Batch:
         now: datetime,
         chance: Chance,
         sleep: Callable[[float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._client = client
@@ -112,6 +115,9 @@ class _Batch:
         self._now = now
         self._chance = chance
         self._lease = settings().charge_lease_seconds
+        self._clock = clock
+        # a worker that was frozen for longer makes no call: its lease may be another's by the time it ends
+        self._too_late = self._lease - 2 * settings().amazon_timeout_seconds
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._sleep = sleep
@@ -132,6 +138,7 @@ class _Batch:
             raise
 
     def _work_one(self) -> bool:
+        began = self._clock()
         with self._engine.begin() as connection:
             mine = queue.claim(connection, store_id=self._store_id, now=self._now, lease_seconds=self._lease)
             if mine is None:
@@ -141,7 +148,9 @@ class _Batch:
                 one = self._add(connection, one, left)
             one, intent = self._decide(connection, one, mine)
         while intent is not None:
-            answer, adjustment = self._call(one, intent)
+            stood_still = self._clock() - began > self._too_late
+            answer, adjustment = (_STOOD_STILL, None) if stood_still else self._call(one, intent)
+            began = self._clock()
             with self._engine.begin() as connection:
                 one, hold = self._hear(connection, mine, intent, answer, adjustment)
                 held = hold is not None and self._hold(hold, answer)
