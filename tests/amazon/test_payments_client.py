@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -91,6 +92,22 @@ def test_retry_after_is_honoured_and_a_malformed_one_means_the_published_value(
     amazon.script = replies(cancel=refused(429, "Too Many Requests", Retry_After=header))
     answer = payments.cancel(**TRIP)
     assert (answer.outcome, answer.problem, answer.retry_after) == (Outcome.REFUSED, Problem.THROTTLED, seconds)
+
+
+def test_a_process_that_stood_still_before_it_could_send_does_not_send_any_more(
+    amazon_url: str, amazon: ScriptedAmazon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = SigV4Auth.add_auth
+
+    def frozen(signer: SigV4Auth, request: AWSRequest) -> None:
+        time.sleep(0.4)
+        sign(signer, request)
+
+    monkeypatch.setattr(SigV4Auth, "add_auth", frozen)
+    with PaymentsClient(configured(amazon_payments_url=amazon_url, amazon_timeout_seconds=0.2)) as client:
+        answer = client.capture(**TRIP, amount=TEN)
+    assert answer.outcome is Outcome.NOT_SENT
+    assert amazon.calls == []
 
 
 def test_a_service_that_is_not_there_was_not_sent_to() -> None:

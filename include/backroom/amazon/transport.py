@@ -24,6 +24,13 @@ MAX_ANSWER_BYTES: Final = 1_000_000
 CONNECT_SECONDS: Final = 3.0
 
 
+_STARTED: Final = "backroom.started"
+
+
+class _StoodStill(Exception):
+    """Nothing was sent."""
+
+
 class Signature(httpx.Auth):
     """Signs each request by SigV4, with botocore's own signer; temporary credentials are renewed by botocore."""
 
@@ -65,6 +72,7 @@ class Transport:
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=5),
             headers={"User-Agent": "backroom", "Accept": "application/json"},
             trust_env=False,
+            event_hooks={"request": [self._not_too_late]},
         )
 
     def close(self) -> None:
@@ -77,10 +85,14 @@ class Transport:
         content = exact_json.dumps(body).encode()
         try:
             with self._client.stream(
-                "POST", path, content=content, headers={"Content-Type": "application/json"}
+                "POST",
+                path,
+                content=content,
+                headers={"Content-Type": "application/json"},
+                extensions={_STARTED: started},
             ) as response:
                 raw = self._read(response, started)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except (_StoodStill, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return _broken(Outcome.NOT_SENT, Problem.UNREACHABLE, error, started)
         except (httpx.TimeoutException, TimeoutError) as error:
             return _broken(Outcome.UNKNOWN, Problem.TIMED_OUT, error, started)
@@ -96,6 +108,11 @@ class Transport:
         return judge(
             response.status_code, parsed_body, response.headers.get("Retry-After"), latency, successes=self._successes
         )
+
+    def _not_too_late(self, request: httpx.Request) -> None:
+        """Right before a request leaves: whoever was frozen since it was asked for must not send it any more."""
+        if time.perf_counter() - request.extensions[_STARTED] > self._timeout:
+            raise _StoodStill("this process stood still before it could send")
 
     def _read(self, response: httpx.Response, started: float) -> bytes:
         raw = bytearray()
