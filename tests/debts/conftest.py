@@ -44,9 +44,10 @@ class Debts:
         store: str | None = None,
         at: datetime = NOON,
         cause: str = "ADJUST_DECLINED",
+        named: str = "",
     ) -> str:
         """A trip whose charge has ended with this debt."""
-        trip = f"unpaid-{next(_numbers)}"
+        trip = named or f"unpaid-{next(_numbers)}"
         store_id = store or self.store_id
         values = {
             "trip": trip, "store": store_id, "shopper": shopper, "card": card, "at": at, "state": state,
@@ -81,8 +82,8 @@ class Debts:
         """Later news: the charge leaves another amount to be paid."""
         with self.engine.begin() as connection:
             connection.execute(
-                text("update charge set captured = :captured where shopping_trip_id = :trip"),
-                {"trip": trip, "captured": Decimal(captured)},
+                text("update charge set captured = :captured, state = :state where shopping_trip_id = :trip"),
+                {"trip": trip, "captured": Decimal(captured), "state": "CAPTURED" if Decimal(captured) else "IN_DEBT"},
             )
             self._keep(connection, trip, Decimal(owed), captured=Decimal(captured), cause="PARTIAL_APPROVAL", at=at)
 

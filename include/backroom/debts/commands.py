@@ -177,8 +177,6 @@ def pay(
     as_json: bool = AS_JSON,
 ) -> None:
     """Pay off a trip: money that was taken at the till, or the shopper's card through the store's processor."""
-    from backroom.debts.processors import through  # what reaches a processor is not needed to read
-
     check_reachable(engine())
     who, chosen = by or getpass.getuser(), method.upper()
     at = moment(now)
@@ -186,6 +184,8 @@ def pay(
     if chosen in (CASH, TERMINAL):
         done = payoff.pay(engine(), None, instrument={}, **asked)
     else:
+        from backroom.debts.processors import through  # a processor's client is slow to load
+
         port, instrument = through(engine(), chosen, shopping_trip_id=trip, now=at)
         done = payoff.pay(engine(), port, instrument=instrument, **asked)
     if as_json:

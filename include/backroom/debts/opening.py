@@ -85,7 +85,7 @@ def _change(connection: Connection, one: Debt, owed: Decimal, captured: Decimal,
             one,
             instrument=CAPTURE,
             amount=goes_back,
-            why=f"the card was charged {captured:f} {one.currency} after all, and the trip was paid for otherwise",
+            why=f"the card has paid {captured:f} {one.currency} after all; the rest had come otherwise ({source})",
             known={
                 "captured": f"{captured:f}",
                 "paid_off": f"{one.standing.paid:f}",
