@@ -26,6 +26,7 @@ COMMANDS = {
     "stock": "backroom.inventory.commands",
     "feeds": "backroom.feeds.commands",
     "charges": "backroom.charges.commands",
+    "refunds": "backroom.refunds.commands",
     "debts": "backroom.debts.commands",
     "ledger": "backroom.ledger.commands",
     "review": "backroom.reviews.commands",

@@ -16,6 +16,7 @@ class Tag(StrEnum):
     INVENTORY = "inventory"
     QUALITY = "quality"
     RECONCILIATION = "reconciliation"
+    REFUNDS = "refunds"
     REVIEWS = "reviews"
 
     # how it runs

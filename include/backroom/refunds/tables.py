@@ -38,6 +38,7 @@ refund_request = Table(
         server_default="false",
         comment="money that came although nothing was owed goes back; no sale is undone",
     ),
+    Column("asked", Json, nullable=False, server_default="{}", comment="what was asked, to know the question again"),
     Column("needs_approval", Boolean, nullable=False, server_default="false", comment="of a second person"),
     Column("goods_returned", Boolean, nullable=False, server_default="false", comment="they go back into the stock"),
     Column("state", Text, nullable=False),

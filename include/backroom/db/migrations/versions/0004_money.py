@@ -224,6 +224,13 @@ def upgrade() -> None:
             comment="money that came although nothing was owed goes back; no sale is undone",
         ),
         sa.Column(
+            "asked",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="what was asked, to know the question again",
+        ),
+        sa.Column(
             "needs_approval", sa.Boolean(), server_default="false", nullable=False, comment="of a second person"
         ),
         sa.Column(
