@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from backroom.amazon.payments import MalformedRequest
 from backroom.debts import payment_status, report_queue, reporting
 from backroom.debts.payoff import PayoffRefused
 from backroom.debts.reduction import reduce
-from backroom.debts.reporting import Reported, backoff
+from backroom.debts.reporting import Reported, _Batch, backoff
 from backroom.debts.write_off import WriteOffRefused, forgive, write_off
 from backroom.errors import ConfigurationError
 from backroom.money import Money
@@ -350,6 +351,24 @@ def test_who_has_lost_the_lease_ends_nothing(feedback: Feedback) -> None:
     (report,) = feedback.reports(trip)
     assert (report["state"], report["rejections"], report["fencing"]) == ("DUE", 0, 2)
     assert report["lease_until"] is not None
+
+
+def test_who_was_frozen_for_longer_than_the_lease_makes_no_call(feedback: Feedback) -> None:
+    trip, hours_passing = feedback.debts.owe(), itertools.count(0, 3600)
+    with feedback.debts.engine.begin() as connection:
+        payment_status.find_due(connection, now=NOON)
+    frozen = _Batch(
+        feedback.debts.engine,
+        feedback.client,
+        feedback.debts.store_id,
+        NOON,
+        Random,
+        lambda: float(next(hours_passing)),
+    )
+    assert frozen._send_one()
+    assert (feedback.told(trip), feedback.attempts(trip)) == ([], [("NOT_SENT", None)])
+    feedback.run()
+    assert feedback.states(trip) == ["ACCEPTED"]
 
 
 def test_the_time_of_a_trips_reports_never_decreases_though_the_clock_does(feedback: Feedback) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -166,6 +167,15 @@ def test_a_lost_answer_is_looked_up_and_never_charged_again(debts: Debts) -> Non
     assert look_up_due(debts.engine, lambda _: till, now=NOON + minutes(5))["PAID"] == 1
     assert debts.amounts(trip) == PAID
     assert len(till.asked) == 1
+
+
+def test_who_was_frozen_after_the_intent_asks_for_nothing(debts: Debts) -> None:
+    trip, till, hours_passing = debts.owe(), Till(), itertools.count(0, 3600)
+    done = payoff.pay(
+        debts.engine, till, shopping_trip_id=trip, method="SANDBOX", instrument={}, asked_by="app", now=NOON,
+        clock=lambda: float(next(hours_passing)),
+    )  # fmt: skip
+    assert (done.state, till.asked) == (PayoffState.NOT_SENT, [])
 
 
 def test_a_payoff_whose_worker_died_is_looked_up(debts: Debts) -> None:

@@ -7,6 +7,7 @@ is unknown is looked up (looking_up.py), never charged again.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ CASH: Final = "CASH"
 TERMINAL: Final = "TERMINAL"
 BY_HAND: Final = frozenset({CASH, TERMINAL})
 """Money that a person takes at the till: there is nobody to call."""
+TOO_LATE: Final = 60.0
+"""Real seconds after which the money is not asked for any more: the payoff may be settled otherwise by then."""
 
 
 class PayoffRefused(BackroomError):
@@ -182,11 +185,12 @@ def pay(
     asked_by: str,
     now: datetime,
     reason: str = "",
+    clock: Callable[[], float] = time.monotonic,
 ) -> Payoff:
     """Pays off a trip and returns how it ended (UNKNOWN: it is looked up later). Raises as `begin` does.
 
     `port` takes the money, once; None for CASH and TERMINAL, which a person has taken already. Should the port fail
-    in a way of its own, the payoff stays open and is looked up.
+    in a way of its own, the payoff stays open and is looked up. `clock` counts real seconds.
     """
     if (port is None) != (method in BY_HAND):
         raise ValueError(f"{method} is paid {'at the till' if method in BY_HAND else 'through a processor'}")
@@ -196,9 +200,13 @@ def pay(
             begun = begin(connection, now=now, asked_by=asked_by, reason=reason, **asked)
             settle(connection, begun.payoff_id, PaymentOutcome(PayoffState.PAID, details={"by": asked_by}), now=now)
             return get(connection, begun.payoff_id)
+    began = clock()
     with engine.begin() as connection:
         begun = begin(connection, now=now, asked_by=asked_by, reason=reason, **asked)
-    outcome = port.pay(begun.reference, begun.amount, begun.instrument)
+    if clock() - began > TOO_LATE:
+        outcome = PaymentOutcome(PayoffState.NOT_SENT, details={"problem": "this process stood still for too long"})
+    else:
+        outcome = port.pay(begun.reference, begun.amount, begun.instrument)
     with engine.begin() as connection:
         settle(connection, begun.payoff_id, outcome, now=now)
         return get(connection, begun.payoff_id)

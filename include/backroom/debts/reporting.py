@@ -7,6 +7,7 @@ is a 200; several of them are a question for a person.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ REPORT_REFUSED: Final = "PAYMENT_STATUS_REFUSED"
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=1), timedelta(minutes=60)
 UNREACHABLE_FOR, NOT_ALLOWED_FOR = timedelta(minutes=1), timedelta(minutes=60)
 
+_STOOD_STILL: Final = Answer(Outcome.NOT_SENT, Problem.UNREACHABLE, message="this worker stood still for too long")
 _log = structlog.get_logger()
 
 
@@ -72,13 +74,15 @@ def report_due(
     now: datetime,
     chance: Callable[[str], Random] = Random,
     concurrency: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Reported:
     """Sends each report of the store that is due at `now` (business time), several trips at once; safe to run twice.
 
     A 429 holds everyone who calls the payment service; a 403 or a service that can't be reached holds the store's
-    reports. Both end the batch.
+    reports. Both end the batch. `clock` counts real seconds: who was frozen for longer than the lease makes no call, so
+    that an old report never comes after a newer one.
     """
-    batch = _Batch(engine, client, store_id, now, chance)
+    batch = _Batch(engine, client, store_id, now, chance, clock)
     threads = concurrency or settings().charge_concurrency
     with ThreadPoolExecutor(threads, thread_name_prefix=f"status-{store_id}") as pool:
         for finished in [pool.submit(batch.work_until_done) for _ in range(threads)]:
@@ -95,7 +99,13 @@ def backoff(tries: int, chance: Random) -> timedelta:
 
 class _Batch:
     def __init__(
-        self, engine: Engine, client: PaymentStatus, store_id: str, now: datetime, chance: Callable[[str], Random]
+        self,
+        engine: Engine,
+        client: PaymentStatus,
+        store_id: str,
+        now: datetime,
+        chance: Callable[[str], Random],
+        clock: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._client = client
@@ -103,7 +113,9 @@ class _Batch:
         self._now = now
         self._time = holds.moved_on(now)
         self._chance = chance
+        self._clock = clock
         self._lease = settings().charge_lease_seconds
+        self._too_late = self._lease - 2 * settings().amazon_timeout_seconds
         self._most_rejections = settings().payment_status_rejections
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -119,6 +131,7 @@ class _Batch:
             raise
 
     def _send_one(self) -> bool:
+        began = self._clock()
         with self._engine.begin() as connection:
             if (held := holds.held_until(connection, holds.PAYMENTS, now=self._time())) is not None:
                 self._stop(connection, held)
@@ -129,7 +142,8 @@ class _Batch:
         if claimed is None:
             return False
         mine, attempt = claimed
-        answer, status = self._call(mine)
+        stood_still = self._clock() - began > self._too_late
+        answer, status = (_STOOD_STILL, None) if stood_still else self._call(mine)
         with self._engine.begin() as connection:
             report_queue.conclude(connection, attempt, answer, now=self._now)
             became = self._hear(connection, mine, attempt, answer, status)
@@ -173,6 +187,8 @@ class _Batch:
                 report_queue.again(connection, mine, at=self._now + NOT_ALLOWED_FOR, rejections=rejections)
                 self._stop(connection, self._now + NOT_ALLOWED_FOR)
                 self._alert(connection, mine)
+            case (Outcome.NOT_SENT, _) if answer is _STOOD_STILL:
+                report_queue.again(connection, mine, at=self._now, rejections=rejections)
             case (Outcome.NOT_SENT, _):
                 report_queue.again(connection, mine, at=self._now + UNREACHABLE_FOR, rejections=rejections)
                 self._stop(connection, self._now + UNREACHABLE_FOR)
