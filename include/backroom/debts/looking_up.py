@@ -14,7 +14,8 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from backroom.debts.payoff import OPEN, PaymentOutcome, Payoff, PayoffPort, PayoffState, get, of_row, settle
+from backroom.debts.payoff import settle
+from backroom.debts.payoff_record import OPEN, PaymentOutcome, Payoff, PayoffPort, PayoffState, get, of_row
 from backroom.debts.returning import ASKED_BY
 from backroom.reviews import cases
 from backroom.settings import settings

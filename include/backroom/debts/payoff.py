@@ -10,23 +10,48 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, select, text, update
 
 from backroom.audit import trail
 from backroom.debts import account, standing
 from backroom.debts.account import Debt, NoSuchDebt
+from backroom.debts.payoff_record import (
+    OPEN,
+    PaymentOutcome,
+    Payoff,
+    PayoffPort,
+    PayoffState,
+    get,
+    of_row,
+    open_payoff,
+)
 from backroom.debts.returning import give_back, payoff_instrument
 from backroom.debts.standing import Happened
 from backroom.debts.tables import payoff
 from backroom.errors import BackroomError
-from backroom.money import Money
 from backroom.settings import settings
+
+__all__ = [
+    "BY_HAND",
+    "CASH",
+    "OPEN",
+    "TERMINAL",
+    "PaymentOutcome",
+    "Payoff",
+    "PayoffPort",
+    "PayoffRefused",
+    "PayoffState",
+    "begin",
+    "get",
+    "open_payoff",
+    "pay",
+    "settle",
+]
 
 CASH: Final = "CASH"
 TERMINAL: Final = "TERMINAL"
@@ -38,59 +63,6 @@ TOO_LATE: Final = 60.0
 
 class PayoffRefused(BackroomError):
     """The debt can't be paid off now; the message says why and what to do."""
-
-
-class PayoffState(StrEnum):
-    """Where a payoff stands. INTENDED: the processor may have been asked, or will be."""
-
-    INTENDED = "INTENDED"
-    PAID = "PAID"
-    DECLINED = "DECLINED"
-    NOT_SENT = "NOT_SENT"
-    UNKNOWN = "UNKNOWN"
-
-
-OPEN: Final = (PayoffState.INTENDED, PayoffState.UNKNOWN)
-
-
-@dataclass(frozen=True)
-class PaymentOutcome:
-    """What became of a payment. `details` are JSON, never a card number."""
-
-    state: PayoffState
-    processor_reference: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.state is PayoffState.INTENDED:
-            raise ValueError("INTENDED is no outcome")
-
-
-@dataclass(frozen=True)
-class Payoff:
-    """A payment of what is owed on one trip. `reference` is its key at the processor, made once."""
-
-    payoff_id: int
-    shopping_trip_id: str
-    store_id: str
-    amount: Money
-    method: str
-    reference: str
-    instrument: Mapping[str, Any]
-    state: PayoffState
-    intended_at: datetime
-    processor_reference: str | None = None
-    attempts: int = 0
-
-
-class PayoffPort(Protocol):
-    """Whoever takes the money: `backroom.processors.payoff_payment`."""
-
-    def pay(self, reference: str, amount: Money, instrument: Mapping[str, Any]) -> PaymentOutcome:
-        """Asks for the money once. A repeat under the same reference takes it once only."""
-
-    def lookup(self, reference: str) -> PaymentOutcome:
-        """What became of that payment. NOT_SENT: it is not known there."""
 
 
 def begin(
@@ -212,26 +184,6 @@ def pay(
         return get(connection, begun.payoff_id)
 
 
-def get(connection: Connection, payoff_id: int) -> Payoff:
-    """A payoff as it stands. Raises BackroomError where there is none."""
-    row = connection.execute(select(payoff).where(payoff.c.payoff_id == payoff_id)).mappings().one_or_none()
-    if row is None:
-        raise BackroomError(f"there is no payoff {payoff_id}")
-    return of_row(row)
-
-
-def open_payoff(connection: Connection, shopping_trip_id: str) -> Payoff | None:
-    """The trip's payoff that has no outcome yet: there is at most one."""
-    row = (
-        connection.execute(
-            select(payoff).where(payoff.c.shopping_trip_id == shopping_trip_id, payoff.c.state.in_(OPEN))
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return None if row is None else of_row(row)
-
-
 _CHARGE: Final = text(
     """
     select state, captured, total, coalesce(lease_until > clock_timestamp(), false) as worked_on
@@ -308,21 +260,4 @@ def _audit(connection: Connection, one: Payoff, action: str, *, actor: str, now:
         subject=one.shopping_trip_id,
         reason=reason,
         details={"payoff_id": one.payoff_id, "amount": str(one.amount), "method": one.method},
-    )
-
-
-def of_row(row: RowMapping) -> Payoff:
-    """A row of `payoff`."""
-    return Payoff(
-        payoff_id=row["payoff_id"],
-        shopping_trip_id=row["shopping_trip_id"],
-        store_id=row["store_id"],
-        amount=Money(row["amount"], row["currency"]),
-        method=row["method"],
-        reference=row["reference"],
-        instrument=row["instrument"],
-        state=PayoffState(row["state"]),
-        intended_at=row["intended_at"],
-        processor_reference=row["processor_reference"],
-        attempts=row["attempts"],
     )

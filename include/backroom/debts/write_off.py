@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from backroom.audit import trail
 from backroom.debts import account
 from backroom.debts.account import Debt, NoSuchDebt
-from backroom.debts.payoff import open_payoff
+from backroom.debts.payoff_record import open_payoff
 from backroom.debts.standing import DebtState, give_up
 from backroom.errors import BackroomError
 
