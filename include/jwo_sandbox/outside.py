@@ -122,6 +122,12 @@ def inquire(sandbox: Sandbox, shopping_trip_id: str) -> dict[str, Any]:
     }
 
 
+def inquire_refund(sandbox: Sandbox, refund_request_id: str) -> dict[str, Any]:
+    """Amazon's support tells whether a refund was made."""
+    made = sandbox.books.count("select count(*) from refund where refund_request_id = ?", (refund_request_id,))
+    return {"refund": "MADE" if made else "NOT_MADE"}
+
+
 def pay_at_the_till(sandbox: Sandbox, shopping_trip_id: str, amount: Any) -> dict[str, Any]:
     """A shopper pays, in cash or at a terminal; a negative amount is paid back. KeyError: no such trip."""
     trip = sandbox.books.trip(shopping_trip_id)

@@ -9,12 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jwo_sandbox.json_http import Endpoint, body_of, json_answer, wrong
-from jwo_sandbox.outside import HeldCalls, changes_of, inquire, money_of, pay_at_the_till
+from jwo_sandbox.outside import HeldCalls, changes_of, inquire, inquire_refund, money_of, pay_at_the_till
 from jwo_sandbox.sandbox import Sandbox
 
 
 def outside_routes(sandbox: Sandbox, held: HeldCalls) -> list[Route]:
-    """GET changes?after&events_after, money, held; POST inquiries {shopping_trip_id}, till {…, amount}."""
+    """GET changes?after&events_after, money, held; POST inquiries {shopping_trip_id or …}, till {…, amount}."""
     return [
         Route("/sandbox/changes", _changes(sandbox)),
         Route("/sandbox/money", _money(sandbox)),
@@ -54,6 +54,8 @@ def _inquiries(sandbox: Sandbox) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         asked = await body_of(request)
         try:
+            if "refund_request_id" in asked:
+                return json_answer(200, inquire_refund(sandbox, asked["refund_request_id"]))
             return json_answer(200, inquire(sandbox, asked["shopping_trip_id"]))
         except KeyError as error:
             return wrong(400, f"shopping_trip_id: {error} is no trip")

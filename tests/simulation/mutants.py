@@ -5,6 +5,7 @@ A mutant replaces a piece of the product in the worker's memory; the product its
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +21,8 @@ from backroom.charges.history import News
 from backroom.charges.rules import Action, ChargeRules, Step
 from backroom.charges.states import ChargeState, Kind, Operation, State
 from backroom.charges.tables import charge_attempt
+from backroom.debts import payment_status
+from backroom.refunds import working
 
 
 def lease_dropped() -> None:
@@ -78,6 +81,22 @@ def refusal_after_unknown_taken_as_refusal() -> None:
 def capture_repeated_blindly() -> None:
     """A capture without an answer is asked for again at once."""
     _unknown_captures(lambda charge, now, expires_at: True)
+
+
+def new_refund_key_on_retry() -> None:
+    """Each try of a refund has a key of its own."""
+    order = working.order
+    working.order = lambda connection, mine: replace(order(connection, mine), refund_request_key=str(uuid.uuid4()))
+
+
+def refund_reported_as_unsettled() -> None:
+    """What was given back is missing from what is settled, and stays in the total."""
+    for name in ("_SUPERSEDE", "_DUE"):
+        told = str(getattr(payment_status, name))
+        wrong = told.replace("- coalesce(given.back, 0), 0) as total", ", 0) as total")
+        wrong = wrong.replace("coalesce(d.outstanding, 0)\n", "coalesce(d.outstanding, 0) + coalesce(given.back, 0)\n")
+        assert wrong.count("given.back") == told.count("given.back")
+        setattr(payment_status, name, text(wrong))
 
 
 def _unknown_captures(again: Any) -> None:

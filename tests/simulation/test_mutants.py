@@ -19,6 +19,8 @@ MUTANTS = {
     mutants.answer_taken_as_captured: "counted as captured",
     mutants.refusal_after_unknown_taken_as_refusal: "capture",
     mutants.capture_repeated_blindly: "after a capture was initiated",
+    mutants.new_refund_key_on_retry: "refunded",
+    mutants.refund_reported_as_unsettled: "reported as owed",
 }
 NAMES = {mutant.__name__: words for mutant, words in MUTANTS.items()}
 SCENARIO = ("--seed", "21", "--trips", "60", "--faults", "0.5", "--kills", "6")

@@ -248,6 +248,6 @@ _LATE: Final = text(
     where a.outcome is null and c.state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT')
     union all
     select shopping_trip_id, 'refund ' || state, coalesce(initiated_at, :now) from refund
-    where state in ('UNKNOWN', 'DUE') and next_attempt_at < :now - interval '1 day'
+    where state in ('UNKNOWN', 'DUE', 'INITIATED')
     """
 )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, RowMapping
+from sqlalchemy import Engine, RowMapping, text
 
 from backroom.reviews import cases
 from backroom_stack.simulation.scenario import Scenario
@@ -16,6 +16,7 @@ LEFT_OPEN = 0.05  # of the cases are left as they are: settled outside Backroom
 ELSEWHERE = {"FOUND_AFTER_PAYOFF": "seen", "PAYMENT_STATUS_REFUSED": "report_again"}
 """What is said to the cases of other rooms; those that are not named stay open."""
 NAME = "finance@simulated"
+_REFUND_KEY = text("select refund_request_key from refund where refund_id = :refund")
 PATIENCE = 2  # how often a person says "ask again" about one trip
 
 
@@ -54,8 +55,11 @@ class Staff:
     def _choice(self, case: RowMapping) -> str | None:
         """What a person who knows the truth says; None: not yet."""
         offered = {choice["choice"] for choice in case["choices"]}
-        if case["asked_by"] != "charges":
-            return ELSEWHERE.get(case["kind"])
+        if case["asked_by"] == "refunds":
+            return self._of_refund(case, offered)
+        return self._of_charge(case, offered) if case["asked_by"] == "charges" else ELSEWHERE.get(case["kind"])
+
+    def _of_charge(self, case: RowMapping, offered: set[str]) -> str | None:
         if self._scenario.chance("left", case["kind"], case["subject"]).random() < LEFT_OPEN or offered == {"leave"}:
             return "leave"
         truth = self._truth(case["subject"])
@@ -68,6 +72,25 @@ class Staff:
             return "cancelled"
         self._asked_again[case["subject"]] += 1
         return "ask_again" if self._asked_again[case["subject"]] <= PATIENCE else "leave"
+
+    def _of_refund(self, case: RowMapping, offered: set[str]) -> str:
+        """Money that goes back by hand goes back at the till; else the truth, or the question again."""
+        if case["kind"] == "REFUND_LEFT_OVER":
+            return "seen"
+        if case["kind"] == "PAY_BACK_BY_HAND":
+            known = case["known"]
+            body = {"shopping_trip_id": known["shopping_trip_id"], "amount": f"-{known['amount']}"}
+            self._http.post("/sandbox/till", json=body).raise_for_status()
+            return "paid_back"
+        with self._engine.connect() as connection:
+            key = connection.execute(_REFUND_KEY, {"refund": int(case["subject"].rpartition(":")[2])}).scalar_one()
+        answer = self._http.post("/sandbox/inquiries", json={"refund_request_id": key})
+        answer.raise_for_status()
+        if answer.json()["refund"] == "MADE":
+            return "refunded" if "refunded" in offered else "ask_again"
+        self._asked_again[case["subject"]] += 1
+        again = self._asked_again[case["subject"]] <= PATIENCE and "ask_again" in offered
+        return "ask_again" if again else next(choice for choice in ("not_refunded", "not_given") if choice in offered)
 
     def _truth(self, shopping_trip_id: str) -> dict[str, Any]:
         answer = self._http.post("/sandbox/inquiries", json={"shopping_trip_id": shopping_trip_id})

@@ -49,6 +49,7 @@ def show(result: Result, console: Console) -> None:
     )
     console.print(f"people decided: {_counts(figures['decisions']) or 'nothing'}")
     console.print(f"debts: {_counts(figures['debtors']) or 'none paid or written off'}")
+    console.print(f"refunds: {_counts(figures['refunds']) or 'none asked for'}")
     console.print(f"{figures['simulated_hours']} hours in {result.seconds:.0f} s")
 
 

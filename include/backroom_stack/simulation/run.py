@@ -26,6 +26,7 @@ from backroom_stack.simulation.debtors import Debtors
 from backroom_stack.simulation.evidence import Mail
 from backroom_stack.simulation.looks import Looks
 from backroom_stack.simulation.people import Staff
+from backroom_stack.simulation.refunding import Refunding
 from backroom_stack.simulation.scenario import Scenario
 from backroom_stack.simulation.stack import LEASE_SECONDS, Stack, running
 from backroom_stack.simulation.worker import CLOCK, ERRORS, PLUGIN
@@ -76,6 +77,7 @@ class _Simulation:
         self._mail = Mail(scenario, stack.engine, stack.sandbox_url)
         self._staff = Staff(scenario, stack.engine, stack.sandbox_url)
         self._debtors = Debtors(scenario, stack.engine, stack.sandbox_url)
+        self._refunding = Refunding(scenario, stack.engine)
         self._looks = Looks(stack.engine, stack.sandbox_url)
 
     def run(self, began: float) -> Result:
@@ -107,6 +109,7 @@ class _Simulation:
         self._mail.deliver(now)
         self._staff.decide(now)
         self._debtors.come(now)
+        self._refunding.come(now)
         self._clock.set(now)
         for accident in accidents:
             thread = threading.Thread(target=accident, daemon=True)
@@ -142,7 +145,7 @@ class _Simulation:
             now += timedelta(hours=4)
             self._http.post("/sandbox/clock", json={"now": now.isoformat()}).raise_for_status()
             moved = self._mail.deliver(now, everything=True) + self._staff.decide(now, everything=True)
-            moved += self._debtors.come(now)
+            moved += self._debtors.come(now) + self._refunding.come(now)
             self._clock.set(now)
             self._wait(crew, STEP_SECONDS)
             left = self._left(now)
@@ -176,7 +179,7 @@ class _Simulation:
             states = {row.state: row.trips for row in connection.execute(_STATES)}
         for number, found in self._looks.breaches:
             checks[number - 1].breaches.append(found)
-        for one in (self._mail, self._staff, self._debtors, self._looks, self._http):
+        for one in (self._mail, self._staff, self._debtors, self._refunding, self._looks, self._http):
             one.close()
         return Result(
             self._scenario,
@@ -190,6 +193,7 @@ class _Simulation:
                 "accidents": dict(crew.counts),
                 "decisions": dict(self._staff.decided),
                 "debtors": dict(self._debtors.counts),
+                "refunds": dict(self._refunding.counts),
                 "looks": self._looks.count,
                 "carts": dict(self._played),
                 "simulated_hours": round((self._now - self._moments[0]).total_seconds() / 3600),
@@ -203,6 +207,8 @@ _LEFT: Final = text(
     select (select count(*) from charge where next_attempt_at <= :now)
          + (select count(*) from charge where to_book)
          + (select count(*) from payment_status_report where state = 'DUE')
+         + (select count(*) from refund where state in ('DUE', 'UNKNOWN', 'INITIATED'))
+         + (select count(*) from refund_event where to_book) + (select count(*) from debt_event where to_book)
          + (select count(*) from charge where state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT', 'PARKED'))
     """
 )

@@ -65,7 +65,7 @@ class Scenario:
         """The moments at which the world is looked at: often while trips come, then until every token has ended."""
         step = max(STEP, self.span / LONGEST)
         moments = [start + step * number for number in range(1, round(self.span / step) + 1)]
-        for upto, pause in ((12, 1), (60, 3), (120, 12)):
+        for upto, pause in ((12, 1), (60, 3), (240, 12)):
             last = start + self.span + timedelta(hours=upto)
             while moments[-1] < last:
                 moments.append(moments[-1] + timedelta(hours=pause))

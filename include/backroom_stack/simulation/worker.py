@@ -13,12 +13,15 @@ from pathlib import Path
 
 from backroom.amazon.payment_status_client import PaymentStatusClient
 from backroom.amazon.payments import PaymentsClient
+from backroom.amazon.refund_client import RefundClient
 from backroom.charges.lifecycle import gather_evidence, stores_with_due, work_due
 from backroom.db.engine import engine, transaction
 from backroom.debts import payment_status, reporting
 from backroom.debts.reporting import report_due
 from backroom.ledger.book import post_new
 from backroom.purchases import bad_carts, unbilled
+from backroom.refunds import evidence as refund_evidence
+from backroom.refunds import working as refund_working
 from backroom.settings import settings
 from backroom_stack.simulation.clock import SharedClock
 
@@ -51,6 +54,7 @@ def work(slot: int) -> None:
 def round_of_all(now: datetime) -> bool:
     """One run of each money DAG's tasks; whether there was anything to do."""
     busy = _charge_lifecycle(now)
+    busy = _refund_processing(now) or busy
     busy = _payment_status_feedback(now) or busy
     with transaction() as connection:
         return post_new(connection, now=now) > 0 or busy
@@ -68,6 +72,21 @@ def _charge_lifecycle(now: datetime) -> bool:
     for store_id in stores:
         busy = work_due(engine(), _payments(), store_id=store_id, now=now).trips > 0 or busy
     return busy
+
+
+def _refund_processing(now: datetime) -> bool:
+    with transaction() as connection:
+        refund_evidence.gather_evidence(connection, now=now)
+        stores = refund_working.stores_with_due(connection, now=now)
+    busy = False
+    for store_id in stores:
+        busy = refund_working.work_due(engine(), _refunds(), store_id=store_id, now=now).refunds > 0 or busy
+    return busy
+
+
+@lru_cache(maxsize=1)
+def _refunds() -> RefundClient:
+    return RefundClient(settings())
 
 
 def _payment_status_feedback(now: datetime) -> bool:
