@@ -114,18 +114,31 @@ def test_a_429_is_waited_out(
     assert outcomes(theirs, trip) == [("REFUSED", 429), ("SUCCEEDED", 200)]
 
 
-def test_what_is_rejected_again_and_again_is_a_persons_question(
+def test_what_is_rejected_is_reported_again_before_a_person_is_asked(
     theirs: Debts, sandbox: SandboxClient, client: PaymentStatusClient, begin: Callable[..., str]
 ) -> None:
     trip = begin("REJECTED")
-    for hour in range(5):
+    for hour in range(3):
         run(theirs, client, EVENING + hours(hour))
-    kept = outcomes(theirs, trip)
-    if len(kept) == 2:  # the sandbox rejects the first attempt alone
-        assert states(theirs, trip) == ["ACCEPTED"]
-    else:
-        assert (len(kept), states(theirs, trip)) == (settings().payment_status_rejections, ["PARKED"])
-        assert len(theirs.cases(trip, "PAYMENT_STATUS_REFUSED")) == 1
+    assert outcomes(theirs, trip) == [("SUCCEEDED", 200), ("SUCCEEDED", 200)]
+    assert states(theirs, trip) == ["ACCEPTED"]
+
+
+def test_what_is_rejected_too_often_is_a_persons_question(
+    theirs: Debts,
+    sandbox: SandboxClient,
+    client: PaymentStatusClient,
+    begin: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    once = settings().model_copy(update={"payment_status_rejections": 1})
+    monkeypatch.setattr(reporting, "settings", lambda: once)
+    trip = begin("REJECTED")
+    for hour in range(3):
+        run(theirs, client, EVENING + hours(hour))
+    assert (outcomes(theirs, trip), states(theirs, trip)) == ([("SUCCEEDED", 200)], ["PARKED"])
+    (case,) = theirs.cases(trip, "PAYMENT_STATUS_REFUSED")
+    assert case["known"]["rejected"] == 1
 
 
 def test_the_pipeline_looks_up_reports_and_posts(
@@ -133,6 +146,8 @@ def test_the_pipeline_looks_up_reports_and_posts(
 ) -> None:
     trip = begin()
     run_of = dag_bag.dags["payment_status_feedback"].test(logical_date=EVENING + hours(1))
-    assert run_of.state == "success"
+    assert {one.task_id: one.state for one in run_of.get_task_instances()} == dict.fromkeys(
+        ("look_up", "find_due", "report", "post"), "success"
+    )
     assert states(theirs, trip) == ["ACCEPTED"]
     assert outcomes(theirs, trip) == [("SUCCEEDED", 200)]

@@ -114,3 +114,8 @@ def test_the_daily_run_ages_every_open_debt(debts: Engine, dag_bag: DagBag) -> N
     run = dag_bag.dags["debt_aging"].test(logical_date=datetime(2027, 1, 1, 9, 0, tzinfo=UTC))
     assert run.state == "success"
     assert aged(debts, "old") == (39, "31-60")
+    run = dag_bag.dags["debt_aging"].test(logical_date=datetime(2027, 2, 1, 9, 0, tzinfo=UTC))
+    assert {one.state for one in run.get_task_instances()} == {"success"}
+    with debts.connect() as connection:
+        case = connection.execute(text("select kind from review_case where subject = 'old'")).scalar_one()
+    assert case == "OLD_DEBT"
