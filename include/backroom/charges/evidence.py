@@ -1,4 +1,4 @@
-"""Evidence of what became of captures and cancels: order rows and events of Amazon's, set-based.
+"""Evidence of what became of captures and cancels: Amazon's order rows and events, processors' answers; set-based.
 
 A capture that was begun, or whose outcome is unknown, becomes final only here (or by a person's word).
 """
@@ -18,6 +18,7 @@ from backroom.charges.decisions import apply_decisions
 from backroom.charges.history import News
 from backroom.charges.rules import ParkedFor
 from backroom.charges.states import Event, Kind, Source, State
+from backroom.processors import evidence as processors_evidence
 from backroom.settings import settings
 
 AT_ONCE: Final = 2000  # trips folded at once
@@ -25,7 +26,7 @@ AT_ONCE: Final = 2000  # trips folded at once
 # The last capture that Amazon may have heard of, and whether a cancel's outcome is open.
 _ASKED: Final = """
     left join lateral (
-        select a.intended_at, (a.request -> 'amount' ->> 'amount')::numeric as amount
+        select a.attempt_id, a.intended_at, (a.request -> 'amount' ->> 'amount')::numeric as amount
         from charge_attempt a
         where a.shopping_trip_id = c.shopping_trip_id and a.operation = 'CAPTURE'
           and (a.outcome is null or a.outcome in ('SUCCEEDED', 'UNKNOWN'))
@@ -49,7 +50,7 @@ _ORDER_ROWS: Final = text(
     f"""
     select c.shopping_trip_id, c.currency as our_currency, o.order_id || '@' || o.updated_at as source_id,
            o.updated_at as happened_at, o.currency, o.captured as amount, asked.amount as asked, asked.intended_at,
-           o.status in ('SETTLED', 'REFUNDED') as approved, false as cancelled
+           o.status in ('SETTLED', 'REFUNDED') as approved, false as cancelled, false as ruled_out
     from charge c
     join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
     {_ASKED}
@@ -60,7 +61,7 @@ _ORDER_ROWS: Final = text(
            or o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > asked.intended_at)
     union all
     select c.shopping_trip_id, c.currency, o.order_id || '@' || o.updated_at, o.updated_at, o.currency, 0, null,
-           cancelled.intended_at, false, true
+           cancelled.intended_at, false, true, false
     from charge c
     join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
     {_ASKED}
@@ -84,7 +85,8 @@ _EVENTS: Final = text(
            case when pg_input_is_valid(told.amount, 'numeric(14,4)') and lower(trim(told.amount)) !~ 'nan'
                 then case when scale(trim_scale(told.amount::numeric)) <= 4 then told.amount::numeric end
                 end as amount,
-           asked.amount as asked, asked.intended_at, f.subtype = 'CaptureApproved' as approved, false as cancelled
+           asked.amount as asked, asked.intended_at, f.subtype = 'CaptureApproved' as approved, false as cancelled,
+           false as ruled_out
     from feed_event f
     join charge c on c.shopping_trip_id = f.shopping_trip_id
     cross join lateral (select f.envelope -> 'detail' -> 'amount' ->> 'amount' as amount) told
@@ -95,6 +97,8 @@ _EVENTS: Final = text(
           where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = f.event_id)
     """  # noqa: S608 - constants of this file only
 )
+
+_PROCESSORS: Final = text(processors_evidence.TOLD.format(asked=_ASKED, open_states=_OPEN_STATES))
 
 _UNCHARGED: Final = text(
     """
@@ -116,7 +120,7 @@ def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended('gather_evidence', 0))"))
     counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))
-    for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS)):
+    for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS), (Source.EVENT, _PROCESSORS)):
         counts += _take_in(connection, source, connection.execute(query).mappings().all(), now)
     _warn_of_uncharged(connection, now)
     return counts
@@ -145,6 +149,8 @@ def _news(source: Source, row: RowMapping) -> News:
 
     if row["cancelled"]:
         return News(event(Kind.CANCEL_CONFIRMED))
+    if row["ruled_out"]:
+        return News(event(Kind.CAPTURE_RULED_OUT))
     amount, asked = row["amount"], row["asked"]
     if not row["approved"]:
         return News(event(Kind.CAPTURE_DECLINED if asked is not None else Kind.EVIDENCE_DISAGREES))

@@ -124,6 +124,17 @@ class _Arrival:
         }
 
 
+# Where the store charges by its own processor, whoever pays by card is to have a hold; a pipeline asks for it.
+_ADMITTED = "status, store_id, shopper_id, shopper_type, received_at"
+_INTENDED = """intended as (
+        insert into preauthorization (auth_event_id, store_id, shopper_id, processor, currency, amount, intended_at,
+                                      next_attempt_at)
+        select auth_event_id, store_id, shopper_id, payment_processor, currency, preauthorization_amount, received_at,
+               received_at
+        from remembered join store using (store_id)
+        where status = 200 and shopper_type = 'SHOPPER' and payment_processor <> 'AMAZON'
+          and preauthorization_amount > 0
+    )"""
 _ADMIT = Statement(f"""
     with event as materialized (
         select * from json_to_recordset(%(events)s::json) as event (
@@ -150,8 +161,8 @@ _ADMIT = Statement(f"""
         select auth_event_id, request_id, store_id, key_hash, at, 200, '{Reason.ADMITTED}', shopper_id, type,
                convert_to(answer, 'UTF8'), raw_body::jsonb, received_at
         from admitted where code_hash is null or auth_event_id in (select auth_event_id from claimed)
-        returning auth_event_id, convert_from(response_body, 'UTF8') as answer
-    )
+        returning auth_event_id, convert_from(response_body, 'UTF8') as answer, {_ADMITTED}
+    ), {_INTENDED}
     select json_object_agg(auth_event_id, answer)::text as admitted from remembered
 """)  # noqa: S608 - constants of the code
 
@@ -237,7 +248,12 @@ _VALUES = """
     %(auth_event_id)s, %(request_id)s, %(store_id)s, %(key_hash)s, %(auth_event_at)s, %(status)s, %(reason)s,
     %(shopper_id)s, %(shopper_type)s, %(response_body)s, %(raw_body)s::jsonb, %(received_at)s
 """
-_REMEMBER = Statement(f"insert into gate_decision ({_COLUMNS}) values ({_VALUES}) returning true as ours")  # noqa: S608
+_REMEMBER = Statement(f"""
+    with remembered as (
+        insert into gate_decision ({_COLUMNS}) values ({_VALUES}) returning auth_event_id, {_ADMITTED}
+    ), {_INTENDED}
+    select true as ours
+""")  # noqa: S608
 # The code is claimed for this event, or is found to serve another, which two gates at the same moment wait for.
 _CLAIM_AND_REMEMBER = Statement(f"""
     with claimed as (
@@ -252,7 +268,8 @@ _CLAIM_AND_REMEMBER = Statement(f"""
                %(shopper_id)s, %(shopper_type)s, case when ours then %(response_body)s else %(used_body)s end,
                %(raw_body)s::jsonb, %(received_at)s
         from claimed
-    )
+        returning auth_event_id, {_ADMITTED}
+    ), {_INTENDED}
     select ours from claimed
 """)  # noqa: S608
 
