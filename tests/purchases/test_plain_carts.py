@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -144,3 +146,22 @@ def test_no_single_wrong_value_passes_the_quick_reading_alone(place: tuple[Any, 
 
 def test_an_ordinary_cart_is_read_quickly() -> None:
     assert read_plain(CART, LOCATIONS) is not None
+
+
+def test_threads_that_read_their_first_cart_at_once_do_not_end_the_process() -> None:
+    program = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from tests.purchases.test_plain_carts import CART, LOCATIONS
+from backroom.purchases.plain_carts import read_plain
+ready = threading.Barrier(8)
+def read():
+    ready.wait()
+    assert read_plain(CART, LOCATIONS) is not None
+threads = [threading.Thread(target=read) for _ in range(8)]
+for one in threads: one.start()
+for one in threads: one.join()
+"""
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr

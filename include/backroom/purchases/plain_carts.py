@@ -7,6 +7,7 @@ it does not take is read there, where each rule has its words. A test holds the 
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -80,6 +81,12 @@ class _Purchases(_Struct):
     shopper_identity: _Named | None = None
     shopper_device_id: _Blankable | None = None
     payment_source: _Named | None = None
+
+
+# What the types are is worked out at their first use, and two threads must never do that at once (it ends the process):
+# so it is done here, while the module is imported.
+with suppress(msgspec.ValidationError):
+    msgspec.convert({}, _Purchases)
 
 
 def read_plain(value: dict[str, Any], locations: Collection[str]) -> Cart | None:
