@@ -23,7 +23,7 @@ MUTANTS = {
     mutants.refund_reported_as_unsettled: "reported as owed",
 }
 NAMES = {mutant.__name__: words for mutant, words in MUTANTS.items()}
-SCENARIO = ("--seed", "21", "--trips", "60", "--faults", "0.5", "--kills", "6")
+SCENARIO = ("--seed", "21", "--trips", "50", "--faults", "0.5", "--kills", "6")
 
 
 @pytest.fixture(scope="module")

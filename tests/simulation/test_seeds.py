@@ -38,5 +38,5 @@ def test_the_simulations_were_no_walk_in_the_park(runs: dict[int, Run]) -> None:
         assert figures["states"]["CAPTURED"] > 60
         assert figures["states"]["IN_DEBT"] > 0
         assert len(figures["faults"]) > 10
-        assert figures["looks"] > 10
+        assert figures["looks"] > 5
     assert any(run.said["figures"]["accidents"].get("killed between effect and record") for run in runs.values())

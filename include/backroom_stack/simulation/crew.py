@@ -15,12 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import httpx
-
 from backroom_stack.simulation.clock import SharedClock
+from backroom_stack.simulation.stack import plain_client
 
-LOOKING_SECONDS: Final = 3.0  # for a call to catch a worker at
-_LOOK: Final = 0.02
+LOOKING_SECONDS: Final = 60.0  # for a call to catch a worker at, over as many moments as it takes
+ANY_CALL: Final = frozenset({"adjust", "capture", "cancel", "refund", "payment_status"})
+CAPTURES: Final = frozenset({"capture"})
+NOWHERE: Final[frozenset[str]] = frozenset()
+_LOOK: Final = 0.04
 
 
 class Crew:
@@ -32,7 +34,8 @@ class Crew:
         self._held_url = f"{sandbox_url}/sandbox/held"
         self._pids: dict[int, int] = {}
         self._frozen: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._http = plain_client(timeout=5)
         self._log = log.open("ab")
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "backroom_stack.simulation.nursery"],
@@ -43,6 +46,8 @@ class Crew:
             text=True,
             start_new_session=True,
         )
+        self.calm = threading.Event()
+        """Set when few calls come any more: who still looks for one takes any worker."""
         self.counts: Counter[str] = Counter()
 
     def __enter__(self) -> Crew:
@@ -54,6 +59,7 @@ class Crew:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._nursery.pid, signal.SIGKILL)
         self._nursery.wait()
+        self._http.close()
         self._log.close()
 
     def all_done(self) -> bool:
@@ -66,9 +72,11 @@ class Crew:
         with self._lock:
             return all(Path(f"/proc/{pid}").exists() for pid in self._pids.values())
 
-    def kill(self, chance: Random, *, at_a_call: bool) -> None:
-        """SIGKILLs a worker: whose call's effect has happened and whose answer is kept back, or any, at any point."""
-        slot = self._caught() if at_a_call else None
+    def kill(self, chance: Random, *, at: frozenset[str] = NOWHERE) -> None:
+        """SIGKILLs a worker: at a call of one of these operations, whose effect has happened and whose answer is kept
+        back; or, where none is named or comes, any worker at any point.
+        """
+        slot = self._caught(at) if at else None
         if slot is None:
             time.sleep(chance.random() * 0.3)
             slot = chance.choice([slot for slot in self._pids if slot not in self._frozen] or [0])
@@ -82,7 +90,7 @@ class Crew:
 
     def freeze(self, chance: Random, seconds: float) -> Callable[[], None]:
         """SIGSTOPs a worker, best at a call; returns what to call after `seconds`, to resume it."""
-        slot = self._caught()
+        slot = self._caught(ANY_CALL)
         self.counts["frozen at a call" if slot is not None else "frozen anywhere"] += 1
         if slot is None:
             slot = chance.choice([slot for slot in self._pids if slot not in self._frozen] or [0])
@@ -115,17 +123,17 @@ class Crew:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pids[slot], sign)
 
-    def _caught(self) -> int | None:
+    def _caught(self, at: frozenset[str]) -> int | None:
         """The slot of a worker whose call the sandbox is holding; None where none comes in time."""
         deadline = time.monotonic() + LOOKING_SECONDS
-        with httpx.Client(timeout=5, trust_env=False) as http:
-            while time.monotonic() < deadline and not self.all_done():
-                held: list[dict[str, Any]] = http.get(self._held_url).json()["held"]
-                for call in held:
-                    for slot, pid in list(self._pids.items()):
-                        if slot not in self._frozen and _owns(pid, call["port"]):
-                            return slot
-                time.sleep(_LOOK)
+        while time.monotonic() < deadline and not self.calm.is_set():
+            with self._asking:
+                held: list[dict[str, Any]] = self._http.get(self._held_url).json()["held"]
+            for call in (call for call in held if call["operation"] in at):
+                for slot, pid in list(self._pids.items()):
+                    if slot not in self._frozen and _owns(pid, call["port"]):
+                        return slot
+            time.sleep(_LOOK)
         return None
 
 

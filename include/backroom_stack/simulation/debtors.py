@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-import httpx
 from sqlalchemy import Engine, text
 
 from backroom.debts import payoff, write_off
 from backroom.debts.payoff import PaymentOutcome, PayoffState
 from backroom.errors import BackroomError
 from backroom_stack.simulation.scenario import Scenario
+from backroom_stack.simulation.stack import plain_client
 
 PAYS: Final = 0.4  # of the debts
 PAYS_TWICE: Final = 0.2  # of those: someone at another till takes the money again
@@ -32,7 +32,7 @@ class Debtors:
 
     def __init__(self, scenario: Scenario, engine: Engine, sandbox_url: str) -> None:
         self._scenario, self._engine = scenario, engine
-        self._http = httpx.Client(base_url=sandbox_url, timeout=30, trust_env=False)
+        self._http = plain_client(sandbox_url)
         self.counts: Counter[str] = Counter()
 
     def come(self, now: datetime) -> int:

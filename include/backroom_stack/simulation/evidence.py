@@ -12,10 +12,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 from sqlalchemy import Engine, text
 
 from backroom_stack.simulation.scenario import Scenario
+from backroom_stack.simulation.stack import plain_client
 from backroom_stack.simulation.world import STORES
 
 _FILES = frozenset(store[0] for store in STORES if "FILES" in store[4])
@@ -60,7 +60,7 @@ class Mail:
         self._places = {"after": 0, "events_after": 0}
         self._order = itertools.count()
         self._waiting: list[tuple[datetime, int, str, dict[str, Any]]] = []
-        self._http = httpx.Client(timeout=120, trust_env=False)
+        self._http = plain_client(timeout=120)
 
     def deliver(self, now: datetime, *, everything: bool = False) -> int:
         """Fetches what is new and hands over what has arrived by `now`; how much that was."""

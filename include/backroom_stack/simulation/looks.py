@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-import httpx
 from sqlalchemy import Engine, text
+
+from backroom_stack.simulation.stack import plain_client
 
 _OURS: Final = text(
     """
@@ -26,7 +27,7 @@ class Looks:
 
     def __init__(self, engine: Engine, sandbox_url: str) -> None:
         self._engine = engine
-        self._http = httpx.Client(base_url=sandbox_url, timeout=120, trust_env=False)
+        self._http = plain_client(sandbox_url, timeout=120)
         self._seen: dict[tuple[int, str], str] = {}
         self.count = 0
 

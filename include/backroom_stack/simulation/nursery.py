@@ -18,6 +18,7 @@ def main() -> None:
     """Serve until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are buried by the kernel
     logs.configure("ERROR")
+    worker.make_clients()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

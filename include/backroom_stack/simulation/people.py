@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 from sqlalchemy import Engine, RowMapping, text
 
 from backroom.reviews import cases
 from backroom_stack.simulation.scenario import Scenario
+from backroom_stack.simulation.stack import plain_client
 
 LEFT_OPEN = 0.05  # of the cases are left as they are: settled outside Backroom
 ELSEWHERE = {"FOUND_AFTER_PAYOFF": "seen", "PAYMENT_STATUS_REFUSED": "report_again"}
@@ -25,7 +25,7 @@ class Staff:
 
     def __init__(self, scenario: Scenario, engine: Engine, sandbox_url: str) -> None:
         self._scenario, self._engine = scenario, engine
-        self._http = httpx.Client(base_url=sandbox_url, timeout=30, trust_env=False)
+        self._http = plain_client(sandbox_url)
         self._asked_again: Counter[str] = Counter()
         self.decided: Counter[str] = Counter()
 

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from sqlalchemy import text
 
 from backroom.catalog.sync import start_run
@@ -21,14 +21,14 @@ from backroom.errors import BackroomError
 from backroom.settings import Settings
 from backroom_stack.simulation.checks import Check, check_all
 from backroom_stack.simulation.clock import SharedClock
-from backroom_stack.simulation.crew import Crew
+from backroom_stack.simulation.crew import ANY_CALL, CAPTURES, NOWHERE, Crew
 from backroom_stack.simulation.debtors import Debtors
 from backroom_stack.simulation.evidence import Mail
 from backroom_stack.simulation.looks import Looks
 from backroom_stack.simulation.people import Staff
 from backroom_stack.simulation.refunding import Refunding
 from backroom_stack.simulation.scenario import Scenario
-from backroom_stack.simulation.stack import LEASE_SECONDS, Stack, running
+from backroom_stack.simulation.stack import LEASE_SECONDS, Stack, plain_client, running
 from backroom_stack.simulation.worker import CLOCK, ERRORS, PLUGIN
 from backroom_stack.simulation.world import write_stores, write_world
 from backroom_stack.store_world import load_retailer_side
@@ -68,7 +68,7 @@ class _Simulation:
         self._clock = SharedClock.make(stack.home / "clock")
         self._errors = stack.home / "errors.jsonl"
         self._errors.touch()
-        self._http = httpx.Client(base_url=stack.sandbox_url, timeout=600, trust_env=False)
+        self._http = plain_client(stack.sandbox_url, timeout=600)
         self._accidents: list[threading.Thread] = []
         self._played: Counter[str] = Counter()
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + AHEAD
@@ -86,9 +86,11 @@ class _Simulation:
         environment |= {PLUGIN: os.environ[PLUGIN]} if PLUGIN in os.environ else {}
         log = self._stack.home / "logs" / "workers.log"
         with Crew(self._scenario.workers, environment, self._clock, self._stack.sandbox_url, log) as crew:
-            accidents = self._planned_accidents(crew)
+            accidents, over = self._planned_accidents(crew)
             for number, now in enumerate(self._moments):
                 self._step(crew, now, accidents.get(number, []))
+                if number == over:
+                    crew.calm.set()
                 if number % self._scenario.moments_between_looks == 0:
                     self._looks.look()
                 if number % 20 == 19:
@@ -122,21 +124,22 @@ class _Simulation:
         while not crew.all_done() and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    def _planned_accidents(self, crew: Crew) -> dict[int, list[Callable[[], None]]]:
-        """Kills and freezes by the number of the moment in which they happen: most while trips come."""
+    def _planned_accidents(self, crew: Crew) -> tuple[dict[int, list[Callable[[], None]]], int]:
+        """Kills and freezes by the number of the moment in which they begin to look for a victim, and their last one.
+
+        They come while trips do. A third of the kills looks for a capture, a third for any call, a third takes anyone.
+        """
         planned: dict[int, list[Callable[[], None]]] = {}
         busy = max(1, round(self._scenario.span / (self._moments[1] - self._moments[0])))
         for number in range(self._scenario.kills):
             chance = self._scenario.chance("kill", number)
-            at = chance.randrange(busy + 4)
-            planned.setdefault(at, []).append(
-                lambda chance=chance, number=number: crew.kill(chance, at_a_call=number % 3 != 0)  # type: ignore[misc]
-            )
+            kill = partial(crew.kill, chance, at=(CAPTURES, ANY_CALL, NOWHERE)[number % 3])
+            planned.setdefault(chance.randrange(busy), []).append(kill)
         for number in range(self._scenario.freezes):
             chance = self._scenario.chance("freeze", number)
-            at = chance.randrange(busy)
-            planned.setdefault(at, []).append(lambda chance=chance: crew.freeze(chance, LEASE_SECONDS + 2)())  # type: ignore[misc]
-        return planned
+            freeze = partial(crew.freeze, chance, LEASE_SECONDS + 2)
+            planned.setdefault(chance.randrange(busy), []).append(lambda freeze=freeze: freeze()())  # type: ignore[misc]
+        return planned, min(busy + 6, len(self._moments) - 1)
 
     def _finish(self, crew: Crew, now: datetime) -> None:
         """All mail arrives, all cases are decided, all leases of the dead end, until nothing moves any more."""

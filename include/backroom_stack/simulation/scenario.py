@@ -28,7 +28,7 @@ _OF_CARDS: Final = {
 _CALLS_A_THROTTLE: Final = 400
 LATER_ATTEMPTS: Final = 0.5
 STEP: Final = timedelta(minutes=20)
-SHORTEST, LONGEST = 12, 144  # steps in which the trips come
+SHORTEST, LONGEST = 9, 144  # steps in which the trips come
 TRIPS_A_STEP: Final = 40
 
 
@@ -57,15 +57,20 @@ class Scenario:
         )
 
     @property
+    def small(self) -> bool:
+        """Whether it is to be over soon: fewer moments, at more of which the books are looked at."""
+        return self.trips <= 1000
+
+    @property
     def moments_between_looks(self) -> int:
-        """Small worlds are looked at after every third moment, large ones now and then."""
-        return 3 if self.trips <= 1000 else 40
+        """After how many moments both books are looked at."""
+        return 3 if self.small else 40
 
     def timeline(self, start: datetime) -> list[datetime]:
         """The moments at which the world is looked at: often while trips come, then until every token has ended."""
         step = max(STEP, self.span / LONGEST)
         moments = [start + step * number for number in range(1, round(self.span / step) + 1)]
-        for upto, pause in ((12, 1), (60, 3), (240, 12)):
+        for upto, pause in ((12, 3), (60, 6), (240, 30)) if self.small else ((12, 1), (60, 3), (240, 12)):
             last = start + self.span + timedelta(hours=upto)
             while moments[-1] < last:
                 moments.append(moments[-1] + timedelta(hours=pause))
@@ -92,6 +97,7 @@ class Scenario:
             },
             "retry_after_seconds": 1,
             "pending_minutes": 90,
+            "settle_minutes": 120,
             "repeated_capture": "twice" if self.capture_repeat == "double" else "harmless",
             "later_attempts": LATER_ATTEMPTS,
         }

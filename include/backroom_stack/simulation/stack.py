@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 from sqlalchemy import Engine, create_engine
 
 from backroom.db import migrate
@@ -79,7 +80,7 @@ def running(config: Settings, home: Path) -> Iterator[Stack]:
             Part(
                 "the connector",
                 [python, "-m", "connector_app.amazon"],
-                environment.connector() | {"BACKROOM_LOG_LEVEL": "ERROR"},
+                environment.connector() | {"BACKROOM_LOG_LEVEL": "ERROR", "BACKROOM_CONNECTOR_WORKERS": "1"},
                 home / "logs" / "connector.log",
                 answers(f"{connector}/readyz"),
             ),
@@ -92,6 +93,11 @@ def running(config: Settings, home: Path) -> Iterator[Stack]:
         engine = make_engine(environment.role_url("pipeline").replace("postgresql://", "postgresql+psycopg://"))
         undo.callback(engine.dispose)
         yield Stack(engine, sandbox, environment, home)
+
+
+def plain_client(base_url: str = "", timeout: float = 30) -> httpx.Client:
+    """To the sandbox's control API on this machine: without what only TLS and proxies need, which takes a while."""
+    return httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, verify=False)  # noqa: S501 - no TLS at all
 
 
 def _migrate(server: EmbeddedPostgres, secrets: dict[str, str]) -> None:

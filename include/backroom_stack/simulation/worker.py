@@ -84,6 +84,11 @@ def _refund_processing(now: datetime) -> bool:
     return busy
 
 
+def make_clients() -> None:
+    """What takes a while and opens no connection yet; done once, before the workers are forked."""
+    _payments(), _refunds(), _status()
+
+
 @lru_cache(maxsize=1)
 def _refunds() -> RefundClient:
     return RefundClient(settings())
@@ -107,7 +112,6 @@ def _status() -> PaymentStatusClient:
 
 @lru_cache(maxsize=1)
 def _payments() -> PaymentsClient:
-    """One per process, as long as it lives."""
     return PaymentsClient(settings())
 
 
