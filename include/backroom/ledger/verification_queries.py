@@ -212,7 +212,7 @@ _REFUND_ROWS: Final = f"""
         ('refund, its state by its events',
          case when reduced or final then 'FINAL' when initiated then 'INITIATED' else 'not begun' end,
          case when state in ('FINAL', 'INITIATED') then state
-              when state in ('PARKED', 'UNKNOWN') and initiated and not final then 'INITIATED'
+              when state in ('DUE', 'UNKNOWN', 'PARKED') and initiated then 'INITIATED'  -- asked for again
               else 'not begun' end),
         ('refund, its amount by its events', cast(amount as text),
          cast(case when least <> amount then least when most <> amount then most else amount end as text))
