@@ -24,6 +24,7 @@ from jwo_sandbox.json_http import Endpoint, body_of, json_answer, wrong
 from jwo_sandbox.outside import HeldCalls
 from jwo_sandbox.outside_routes import outside_routes
 from jwo_sandbox.play import AlreadyPlaying, Player
+from jwo_sandbox.processor_api import processor_routes
 from jwo_sandbox.sandbox import Sandbox
 
 
@@ -83,6 +84,7 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/summary", _summary(sandbox)),
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
         *outside_routes(sandbox, held),
+        *processor_routes(sandbox.configuration),
     ]
     return AmazonDoor(sandbox, held, Starlette(routes=routes, lifespan=lifespan))
 

@@ -40,6 +40,11 @@ class Call:
         """Whether it may have taken effect."""
         return self.outcome in (None, Outcome.UNKNOWN)
 
+    @property
+    def declined(self) -> bool:
+        """Whether the issuer said no."""
+        return self.outcome is Outcome.REFUSED and self.answer.get("problem") == Problem.DECLINED.value
+
 
 def intend(
     connection: Connection,
@@ -176,7 +181,7 @@ _TRIES: Final = text(
     where i.processor = :processor and i.method_token = :method and k.operation in {TRIES!r}
       and k.intended_at > :now - :month
       and (k.outcome is null or k.outcome = 'UNKNOWN'
-           or k.outcome = 'REFUSED' and k.answer ->> 'problem' not in ('CAPPED', 'CANNOT_RAISE'))
+           or k.outcome = 'REFUSED' and k.answer ->> 'problem' = 'DECLINED')
     """  # noqa: S608 - constants of the code
 )
 

@@ -54,7 +54,7 @@ class Calls:
     def authorize(self, subject: str, amount: Money, instrument: Instrument, *, once: bool = False) -> Result:
         """Asks to hold an amount for a trip or a gate event. A decline ends the try: the next one is a new one.
 
-        `once`: the subject gets one hold ever; that it has it is told again.
+        `once`: the subject gets one try ever; what became of it is told again.
         """
         return self._try(AUTHORIZE, subject, amount, instrument, self.processor.authorize, once=once)
 
@@ -127,9 +127,9 @@ class Calls:
     def refund(self, reference: str, subject: str, paid: str, amount: Money) -> Result:
         """Gives back so much of the payment `paid`, once for each reference."""
         earlier = self._under(reference, REFUND)
-        if earlier is not None and earlier.outcome is Outcome.SUCCEEDED:
+        if earlier is not None and earlier.outcome is Outcome.SUCCEEDED and earlier.answer.get("state") != "PENDING":
             return _told_again(earlier)
-        if earlier is not None and earlier.open:
+        if earlier is not None and (earlier.open or earlier.outcome is Outcome.SUCCEEDED):
             found = self.lookup_refund(reference, subject, paid)
             if not found.is_no(Problem.NOT_FOUND):
                 return found
@@ -182,7 +182,7 @@ class Calls:
                 earlier = call_under(connection, reference, operation)
             else:
                 earlier = latest_call(connection, operation, subject)
-        if once and earlier is not None and earlier.outcome is Outcome.SUCCEEDED:
+        if once and earlier is not None and (earlier.outcome is Outcome.SUCCEEDED or earlier.declined):
             return _told_again(earlier)
         if earlier is not None and earlier.open:
             found = self.lookup(earlier)
@@ -260,6 +260,8 @@ def _as_refund(found: Result) -> Result:
 def _told_again(call: Call) -> Result:
     """What the processor said, from the record: it is not asked again."""
     told = call.answer
+    if call.declined:
+        return Result(Outcome.REFUSED, Problem.DECLINED, message=str(told.get("message", "")))
     if call.operation == REFUND:
         state, amount = PaymentState(told["state"]), Decimal(told["amount"])
         refund = Refunded(told["processor_reference"], state, told["currency"], amount, call.reference)

@@ -1,0 +1,142 @@
+"""The processors' signed webhooks: checked and kept by the portal, applied by the pipeline.
+
+What a webhook tells and what a look finds both end in `learning.learn`, so that one thing is settled once, whichever
+comes first. Stripe's signature scheme (a time stamp and an HMAC-SHA256 over it and the body) is the sandbox's too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import stripe
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from backroom.amazon import exact_json
+from backroom.card_numbers import remove_card_numbers
+from backroom.processors import sandbox_adapter, stripe_answers
+from backroom.processors.learning import learn
+from backroom.processors.port import Payment
+from backroom.processors.tables import processor_webhook
+from backroom.settings import Settings
+
+_KEPT: Final = (
+    "object", "id", "status", "amount", "amount_capturable", "amount_received", "currency", "metadata", "reference",
+    "state", "held", "captured", "canceled_at", "payment_intent",
+)  # fmt: skip
+_PAYMENT_EVENTS: Final = ("payment_intent.", "payment.")
+_AT_ONCE: Final = 500
+
+
+class WebhookRefused(Exception):
+    """It is not taken. `status` is HTTP's; the text never quotes the call."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def receive(
+    connection: Connection, processor: str, body: bytes, signature: str | None, config: Settings, *, now: datetime
+) -> bool:
+    """Checks a webhook and keeps it in the caller's transaction; False where its event is there already.
+
+    Raises WebhookRefused: 404 where no secret is set, 400 for a bad or old signature, or a body that is no event.
+    """
+    secret = config.stripe_webhook_secret if processor == "STRIPE" else config.sandbox_webhook_secret
+    if secret is None:
+        raise WebhookRefused(404, "webhook: none is expected from this processor")
+    try:
+        stripe.WebhookSignature.verify_header(
+            body, signature, secret.get_secret_value(), tolerance=config.webhook_tolerance_seconds
+        )
+    except (stripe.SignatureVerificationError, ValueError, TypeError) as error:
+        raise WebhookRefused(400, "signature: it does not hold") from error
+    event = _event(body)
+    row = connection.execute(
+        upsert(processor_webhook)
+        .values(processor=processor, received_at=now, **event)
+        .on_conflict_do_nothing()
+        .returning(processor_webhook.c.event_id)
+    )
+    return row.one_or_none() is not None
+
+
+def apply_new(engine: Engine, *, now: datetime) -> dict[str, int]:
+    """Applies what has come in, each event in a transaction of its own; counts by what it was about."""
+    counts: Counter[str] = Counter()
+    for _ in range(_AT_ONCE):
+        with engine.begin() as connection:
+            row = (
+                connection.execute(
+                    select(processor_webhook)
+                    .where(processor_webhook.c.applied_at.is_(None))
+                    .order_by(processor_webhook.c.received_at, processor_webhook.c.event_id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                )
+                .mappings()
+                .one_or_none()
+            )
+            if row is None:
+                break
+            result = _apply(connection, row["processor"], row["type"], row["body"], now)
+            connection.execute(
+                update(processor_webhook)
+                .where(
+                    processor_webhook.c.processor == row["processor"], processor_webhook.c.event_id == row["event_id"]
+                )
+                .values(applied_at=now, result=result)
+            )
+            counts[result.split(":")[0]] += 1
+    return dict(counts)
+
+
+def _apply(connection: Connection, processor: str, kind: str, body: Mapping[str, Any], now: datetime) -> str:
+    if not kind.startswith(_PAYMENT_EVENTS):
+        return "not needed"
+    try:
+        payment = _payment(processor, body)
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation):
+        return "not understood"
+    return learn(connection, processor, payment, now=now)
+
+
+def _payment(processor: str, body: Mapping[str, Any]) -> Payment:
+    if processor == "STRIPE":
+        return stripe_answers.payment_of(dict(body))
+    exact = {name: Decimal(str(body[name])) for name in ("held", "captured")}
+    return sandbox_adapter.payment_of({**body, **exact})
+
+
+def _event(body: bytes) -> dict[str, Any]:
+    """The event's id, type and payment, without what is not needed. Raises WebhookRefused."""
+    try:
+        event = exact_json.loads(body)
+        told = event["data"]["object"]
+        kept = {name: told[name] for name in _KEPT if name in told}
+        number, kind, name = event["id"], event["type"], told.get("id")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WebhookRefused(400, "body: not an event") from error
+    texts = (number, kind) if name is None else (number, kind, name)
+    if not all(isinstance(value, str) and 0 < len(value) <= 255 for value in texts) or b"\\u0000" in body:
+        raise WebhookRefused(400, "body: not an event")
+    return {
+        "event_id": number,
+        "type": kind,
+        "processor_reference": name,
+        "body": remove_card_numbers(_plain(kept), keep=frozenset({("id",)})),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """For a JSON column: exact numbers as they were written."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | bool) else f"{value:f}"
