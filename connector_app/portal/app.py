@@ -13,10 +13,13 @@ from flask import Flask, Response, g, request
 from backroom import logs
 from backroom.clock import Clock, system_clock
 from backroom.settings import Settings, settings
-from connector_app.portal import errors, health, recognition_tokens
+from connector_app.portal import errors, health, recognition_tokens, webhooks
 from connector_app.portal.bearer import IdentityProvider, NotAuthenticated, identity_provider
 
-OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+HEALTH_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+SIGNED_ENDPOINTS = frozenset({"webhooks.stripe", "webhooks.sandbox"})
+"""They check a signature of their own: a processor has no shopper's token."""
+OPEN_ENDPOINTS = HEALTH_ENDPOINTS | SIGNED_ENDPOINTS
 
 log = structlog.get_logger("portal")
 
@@ -31,6 +34,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
     _authenticate_before_all_else(app, identity_provider(config), clock)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(recognition_tokens.blueprint)
+    app.register_blueprint(webhooks.blueprint)
     errors.register(app)
     app.after_request(_log_call)
     return app
@@ -56,6 +60,6 @@ def _log_call(response: Response) -> Response:
     rule = request.url_rule.rule if request.url_rule else "no such path"
     facts = {name: g.get(name) for name in ("store_id", "outcome") if g.get(name)}
     seconds = round(time.perf_counter() - g.began, 4) if "began" in g else None
-    write = log.debug if request.endpoint in OPEN_ENDPOINTS else log.info
+    write = log.debug if request.endpoint in HEALTH_ENDPOINTS else log.info
     write("call", method=request.method, path=rule, status=response.status_code, seconds=seconds, **facts)
     return response

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve. The only routes that ask for no credentials."""
+"""Whether the process lives, and whether it can serve. These routes ask for no credentials."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "ledger": "backroom.ledger.commands",
     "review": "backroom.reviews.commands",
     "quality": "backroom.quality.commands",
+    "processors": "backroom.processors.commands",
     "reconcile": "backroom.reconciliation.commands",
     "sandbox": "backroom.amazon.sandbox_commands",
     "simulate": "backroom.simulate_command",

@@ -329,8 +329,8 @@ class Settings(BaseSettings):
     )
     no_instrument: Literal["case", "flag", "nothing"] = Field(
         "case",
-        description="what follows when a shopper without a payment instrument enters: a person is asked, the shopper is "
-        "flagged, or nothing",
+        description="what follows when a shopper without a payment instrument enters: a person is asked, the shopper "
+        "is flagged, or nothing",
     )
     card_tries_below_networks: int = Field(
         1, ge=0, le=9, description="how far below the card networks' limits our own stay (docs/processors.md)"

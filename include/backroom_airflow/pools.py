@@ -8,6 +8,7 @@ from typing import Final
 AMAZON_PAYMENTS: Final = "amazon_payments"
 AMAZON_CATALOG: Final = "amazon_catalog"
 POINT_OF_SALE: Final = "point_of_sale"
+CARD_PROCESSOR: Final = "card_processor"
 DEFAULT: Final = "default_pool"
 
 
@@ -23,6 +24,7 @@ POOLS: Final = {
     AMAZON_PAYMENTS: PoolSize(4, "tasks that move money through Amazon's payment service"),
     AMAZON_CATALOG: PoolSize(2, "tasks that call the catalog API (10 requests a second in all)"),
     POINT_OF_SALE: PoolSize(4, "tasks that tell stores' points of sale what moved"),
+    CARD_PROCESSOR: PoolSize(2, "tasks that ask the stores' own payment processors for holds"),
     DEFAULT: PoolSize(32, "everything else"),
 }
 

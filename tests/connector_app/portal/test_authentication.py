@@ -120,7 +120,7 @@ def test_every_route_asks_for_credentials_but_the_open_ones(app: App) -> None:
 
 
 def test_the_open_routes_are_these_and_no_others() -> None:
-    assert sorted(OPEN_ENDPOINTS) == ["health.healthz", "health.readyz"]
+    assert sorted(OPEN_ENDPOINTS) == ["health.healthz", "health.readyz", "webhooks.sandbox", "webhooks.stripe"]
 
 
 def test_a_key_with_its_line_ends_written_out_is_read(app: App) -> None:
