@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -10,12 +11,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from backroom.db.roles import ROLES
 from backroom.ledger.accounts import NORMAL_SIDE, Account
 from backroom.ledger.book import post_new
 from backroom.ledger.commands import app
 from backroom.ledger.verification import balances, verify
+from backroom.reviews import cases
 from tests.amazon.scripted_amazon import ScriptedAmazon, adjusted, replies
-from tests.charges.conftest import NOON, Books, add_store, minutes
+from tests.charges.conftest import NOON, Books, add_store, hours, minutes
 
 
 def test_a_sale_is_booked_when_its_purchase_is_priced(books: Books) -> None:
@@ -174,3 +177,113 @@ def test_the_command_line_verifies_and_shows_balances(books: Books) -> None:
 
 def test_every_account_has_its_normal_side() -> None:
     assert set(NORMAL_SIDE) == set(Account)
+
+
+def test_a_capture_begun_ruled_out_and_begun_again_is_booked_as_three_movements(
+    books: Books, amazon: ScriptedAmazon
+) -> None:
+    trip = books.trip("12.30")
+    books.work()
+    books.post()
+    late = NOON + hours(60)
+    books.work(late)  # no evidence came: a person is asked
+    (case,) = books.cases(trip)
+    with books.engine.begin() as connection:
+        cases.decide(connection, case["case_id"], "not_captured", by="ana", reason="checked", now=late)
+    books.gather(late + minutes(5))
+    books.work(late + minutes(5))
+    books.post()
+    rows = books.rows(
+        "select kind from ledger_transaction where shopping_trip_id = :trip order by transaction_id", trip=trip
+    )
+    assert [row["kind"] for row in rows] == ["SALE", "CAPTURE_INITIATED", "CAPTURE_REVERSED", "CAPTURE_INITIATED"]
+    assert books.balance(trip)["card_clearing_initiated"] == Decimal("12.30")
+
+
+def unbilled(books: Books, trip: str, sku: str, quantity: str = "2", unit: str = "unit") -> None:
+    """A line of the trip's cart that was left out of its bill."""
+    with books.engine.begin() as connection:
+        values = {"trip": trip, "sku": sku, "quantity": quantity, "unit": unit, "store": books.store_id, "at": NOON}
+        connection.execute(
+            text(
+                "insert into purchase_line (shopping_trip_id, line_number, item_id, item_type, quantity, unit)"
+                " values (:trip, 2, :sku, 'SKU', :quantity, :unit)"
+            ),
+            values,
+        )
+        connection.execute(
+            text(
+                "insert into unbilled_line (shopping_trip_id, line_number, store_id, item_id, quantity, unit, reason,"
+                " recorded_at) values (:trip, 2, :store, :sku, :quantity, :unit, 'no price', :at)"
+            ),
+            values,
+        )
+
+
+def price(books: Books, sku: str, amount: str, *, sold_by: str = "unit", valid_from: datetime = NOON) -> None:
+    with books.engine.begin() as connection:
+        values = {
+            "store": books.store_id, "sku": sku, "amount": amount, "sold_by": sold_by, "at": valid_from, "day": NOON,
+        }  # fmt: skip
+        run = connection.execute(
+            text(
+                "insert into catalog_run (business_date, source, state, started_at)"
+                " values (:day, 'files', 'DONE', :day) returning run_id"
+            ),
+            values,
+        ).scalar_one()
+        connection.execute(
+            text(
+                "insert into catalog_item (store_id, item_sku, record, content_hash, item_name, unit, seen_in_run)"
+                " values (:store, :sku, '{}', 'h', 'a thing', :sold_by, :run) on conflict do nothing"
+            ),
+            values | {"run": run},
+        )
+        connection.execute(
+            text(
+                "insert into shelf_price (store_id, item_sku, valid_from, amount, currency)"
+                " values (:store, :sku, :at, :amount, 'USD')"
+            ),
+            values,
+        )
+
+
+def test_what_could_not_be_billed_is_a_memo_once_a_list_price_is_known(books: Books) -> None:
+    trip = books.trip("12.30")
+    unbilled(books, trip, "HAM", "0.5", "kg")
+    books.post()
+    assert "unbilled" not in books.balance(trip)
+    price(books, "HAM", "9.99", sold_by="kg", valid_from=NOON + hours(30))
+    price(books, "HAM", "99.99", sold_by="kg", valid_from=NOON + hours(60))
+    assert books.post(NOON + hours(70)) == 1
+    balance = books.balance(trip)
+    assert (balance["unbilled"], balance["unbilled_offset"]) == (Decimal("5.00"), Decimal("-5.00"))
+    assert books.post(NOON + hours(71)) == 0
+
+
+@pytest.mark.parametrize(("days", "sold_by", "booked"), [(34, "unit", 1), (36, "unit", 0), (1, "kg", 0)])
+def test_a_price_that_comes_much_too_late_or_for_another_unit_makes_no_memo(
+    books: Books, days: int, sold_by: str, booked: int
+) -> None:
+    trip = books.trip("12.30")
+    unbilled(books, trip, "SOAP")
+    books.post()
+    price(books, "SOAP", "3.00", sold_by=sold_by)
+    assert books.post(NOON + hours(24 * days)) == booked
+
+
+def test_a_round_takes_only_so_many_and_the_next_one_the_rest(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backroom.ledger.charge_booking.AT_ONCE", 2)
+    for _ in range(5):
+        books.trip("12.30")
+    assert books.post() == 5
+
+
+def test_the_books_can_only_be_added_to(books: Books) -> None:
+    books.trip("12.30")
+    books.post()
+    for role in ROLES:
+        for statement in ("update ledger_posting set amount = 1", "delete from ledger_transaction"):
+            with pytest.raises(DBAPIError, match="permission denied"), books.engine.begin() as connection:
+                connection.execute(text(f"set local role {role}"))
+                connection.execute(text(statement))
