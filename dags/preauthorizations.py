@@ -18,9 +18,9 @@ processor by processor, looks up captures whose outcome is open, and works on th
 those that the gate wants, looks up the unknown, voids those that no cart is charged by. A decline flags the shopper.
 It books nothing: what it learns of captures is evidence, which charge_lifecycle takes in.
 
-**When.** Every minute, one run at a time. **Its time** is "now": the run's logical date decides what is due. It is a DAG
-of its own, and not a task of charge_lifecycle, so that a hold is placed while the shopper is still at the shelves, and a
-slow processor does not keep captures waiting.
+**When.** Every minute, one run at a time. **Its time** is "now": the run's logical date decides what is due. It is a
+DAG of its own, and not a task of charge_lifecycle, so that a hold is placed while the shopper is still at the shelves,
+and a slow processor does not keep captures waiting.
 
 **A rerun** does nothing twice: a hold is claimed by its state, each call is written down before it is made, and what
 has no outcome is looked up before it is asked for again.

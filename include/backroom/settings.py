@@ -257,7 +257,10 @@ class Settings(BaseSettings):
 
     # --- reviews
     review_poll_seconds: float = Field(
-        10.0, gt=0, le=600, description="how often Airflow's waiting tasks look whether their case was decided elsewhere"
+        10.0,
+        gt=0,
+        le=600,
+        description="how often Airflow's waiting tasks look whether their case was decided elsewhere",
     )
 
     # --- debts

@@ -9,10 +9,9 @@ from backroom_airflow import business_time
 
 def look_up_payoffs(**context: Any) -> dict[str, int]:
     """Asks what became of payoffs whose outcome is open, and takes in people's decisions; returns the outcomes."""
-    from backroom.debts.processors import port_of
-
     from backroom.db.engine import engine
     from backroom.debts.looking_up import look_up_due
+    from backroom.debts.processors import port_of
 
     now = business_time.of(context)
     return dict(look_up_due(engine(), lambda method: port_of(engine(), method, now=now), now=now))

@@ -73,6 +73,14 @@ def test_paying_at_the_till_is_audited_with_its_reason(debts: Debts, method: str
     assert "nothing is owed" in str(again.exception)
 
 
+@pytest.mark.parametrize("method", ["sandbox", "stripe", "barter"])
+def test_a_processor_that_can_not_take_it_is_told_in_one_line_and_nothing_is_begun(debts: Debts, method: str) -> None:
+    trip = debts.owe()
+    done = run(app, ["pay", trip, "--method", method, "--reason", "asked for"])
+    assert isinstance(done.exception, BackroomError), done.exception
+    assert debts.rows("select * from payoff where shopping_trip_id = :t", t=trip) == []
+
+
 def test_write_off_and_forgive_need_a_reason_and_are_two_steps(debts: Debts) -> None:
     trip = debts.owe()
     assert run(app, ["write-off", trip]).exit_code == 2

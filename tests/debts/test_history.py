@@ -25,7 +25,7 @@ HAPPENINGS = (
 CAPTURES = {"capture part": ("7", "3"), "capture all": ("10", "0"), "take back": ("0", "10")}
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(HAPPENINGS), min_size=1, max_size=12))
 def test_the_row_is_what_the_history_adds_up_to(debts: Debts, happenings: list[str]) -> None:
     trip = debts.owe("10", total="10")

@@ -105,10 +105,10 @@ def _unintelligible(answer: Answer, message: str) -> Answer:
 
 def _read(body: Any) -> TransactionalData:
     if not isinstance(body, Mapping):
-        raise ValueError("it is not an object")  # noqa: TRY004 - the answer's fault, not the caller's
+        raise ValueError("it is not an object")
     expires = body.get("expirationDate") or {}
     if not isinstance(expires, Mapping):
-        raise ValueError("expirationDate is not an object")  # noqa: TRY004 - likewise
+        raise ValueError("expirationDate is not an object")
     mode = _text(body, "posEntryMode")
     if mode is not None and mode not in POS_ENTRY_MODES:
         raise ValueError(f"posEntryMode {mode!r} is none that is published")

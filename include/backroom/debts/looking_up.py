@@ -50,8 +50,7 @@ def look_up_due(engine: Engine, port_of: Callable[[str], PayoffPort | None], *, 
     with engine.begin() as connection:
         counts["decisions"] = apply_decisions(connection, now=now)
     while (mine := _take(engine, now)) is not None:
-        port = port_of(mine.method)
-        outcome = PaymentOutcome(PayoffState.UNKNOWN) if port is None else _ask(port, mine)
+        outcome = _ask(port_of, mine)
         if outcome.state is PayoffState.NOT_SENT and now - mine.intended_at < NOT_THERE_AFTER:
             outcome = PaymentOutcome(PayoffState.UNKNOWN, details={"processor": "does not know it yet"})
         with engine.begin() as connection:
@@ -90,9 +89,10 @@ def _take(engine: Engine, now: datetime) -> Payoff | None:
     return None if row is None else of_row(row)
 
 
-def _ask(port: PayoffPort, mine: Payoff) -> PaymentOutcome:
+def _ask(port_of: Callable[[str], PayoffPort | None], mine: Payoff) -> PaymentOutcome:
     try:
-        return port.lookup(mine.reference)
+        port = port_of(mine.method)
+        return PaymentOutcome(PayoffState.UNKNOWN) if port is None else port.lookup(mine.reference)
     except Exception:  # noqa: BLE001 - one processor's trouble must not keep the others' payoffs waiting
         _log.exception("payoff_lookup_failed", payoff_id=mine.payoff_id, method=mine.method)
         return PaymentOutcome(PayoffState.UNKNOWN)

@@ -69,6 +69,10 @@ _INTEND: Final = text(
     "insert into payment_status_attempt (report_id, number, fencing, request, intended_at)"
     " values (:report_id, :number, :fencing, cast(:request as jsonb), :now) returning attempt_id"
 )
+_LOCK: Final = text(
+    "select from payment_status_report where report_id ="
+    " (select report_id from payment_status_attempt where attempt_id = :attempt_id) for update"
+)
 _AGAIN: Final = text(
     "update payment_status_report set lease_until = null, next_attempt_at = :next, rejections = :rejections"
     " where report_id = :report_id and fencing = :fencing and state = 'DUE'"
@@ -113,7 +117,11 @@ def claim(
 
 
 def conclude(connection: Connection, attempt: Attempt, answer: Answer, *, now: datetime) -> None:
-    """Writes the outcome: a fact, kept also where the lease was lost."""
+    """Writes the outcome: a fact, kept also where the lease was lost.
+
+    The report's row is locked first, as who claims it does: both touch the report and its attempts.
+    """
+    connection.execute(_LOCK, {"attempt_id": attempt.attempt_id})
     connection.execute(
         update(payment_status_attempt)
         .where(payment_status_attempt.c.attempt_id == attempt.attempt_id)

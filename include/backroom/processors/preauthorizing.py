@@ -76,8 +76,10 @@ _TRIP: Final = text(
 _WRITE: Final = text(
     """
     update preauthorization
-    set state = :state, processor_reference = coalesce(:reference, processor_reference), next_attempt_at = :next,
-        attempts = attempts + :tries, finished_at = case when :next is null then cast(:now as timestamptz) end,
+    set state = :state, processor_reference = coalesce(cast(:reference as text), processor_reference),
+        next_attempt_at = :next,
+        attempts = attempts + :tries,
+        finished_at = case when cast(:next as timestamptz) is null then cast(:now as timestamptz) end,
         lease_until = null
     where auth_event_id = :id and fencing = :fencing
     """

@@ -230,9 +230,7 @@ def upgrade() -> None:
             nullable=False,
             comment="what was asked, to know the question again",
         ),
-        sa.Column(
-            "needs_approval", sa.Boolean(), server_default="false", nullable=False, comment="of a second person"
-        ),
+        sa.Column("needs_approval", sa.Boolean(), server_default="false", nullable=False, comment="of a second person"),
         sa.Column(
             "goods_returned",
             sa.Boolean(),
