@@ -1,7 +1,4 @@
-"""Refund (payments.md): giving back what was captured, wholly or partly. A call is one attempt.
-
-The one call with a key of its own: a repeat under the same `refundRequestId` gives back once.
-"""
+"""Refund (payments.md): gives back a part of what a trip's capture took. A call is one attempt."""
 
 from __future__ import annotations
 
@@ -37,9 +34,10 @@ class RefundClient:
     def refund(
         self, *, store_id: str, shopping_trip_id: str, amount: Money, refund_request_key: str, reason: str
     ) -> tuple[Answer, str | None]:
-        """Asks to give back `amount`. Success means begun, not done; the text is Amazon's reconciliation id, if any.
+        """Asks to give back `amount`. Success means begun, not done; with it comes Amazon's reconciliation id, if any.
 
-        A repeat under the same key is harmless. Raises MalformedRequest for what Amazon would refuse: nothing was sent.
+        A repeat with the same key and amount has no further effect. Raises MalformedRequest for what Amazon would
+        refuse.
         """
         body = request(
             store_id=store_id,
@@ -49,10 +47,8 @@ class RefundClient:
             reason=reason,
         )
         answer = self._transport.post(PATH, body)
-        if answer.outcome is not Outcome.SUCCEEDED or not isinstance(answer.body, dict):
-            return answer, None
-        known = answer.body.get("reconciliationId")
-        return answer, known if isinstance(known, str) and known else None
+        found = answer.body.get("reconciliationId") if isinstance(answer.body, dict) else None
+        return answer, found if answer.outcome is Outcome.SUCCEEDED and isinstance(found, str) and found else None
 
 
 def request(
@@ -64,11 +60,11 @@ def request(
     if not TRIP_ID.fullmatch(shopping_trip_id):
         raise MalformedRequest(f"{shopping_trip_id!r} is not a trip id that Amazon's payment service accepts")
     if amount.amount <= 0:
-        raise MalformedRequest(f"{amount} can't be given back")
+        raise MalformedRequest(f"{amount} can't be refunded")
     if not REFUND_REQUEST_ID.fullmatch(refund_request_key):
-        raise MalformedRequest(f"{refund_request_key!r} is not a refundRequestId that Amazon accepts")
+        raise MalformedRequest(f"{refund_request_key!r} is not a refundRequestId: a UUID of version 0 to 5, lower case")
     if reason not in REASONS:
-        raise MalformedRequest(f"{reason!r} is not a reason; the reasons are {', '.join(REASONS)}")
+        raise MalformedRequest(f"{reason!r} is not a reason for a refund; use one of {', '.join(REASONS)}")
     return {
         "storeId": store_id,
         "shoppingTripId": shopping_trip_id,
