@@ -12,7 +12,7 @@ SEED ?= 1
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install system demo up test simulate simulate-long bench lint format lock clean
+.PHONY: help install system demo up test simulate simulate-long proofs bench lint format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ simulate: $(READY) ## the money proven: 10,000 trips, every fault, 50 killed wor
 
 simulate-long: $(READY) ## likewise with 100,000 trips and 100 killed workers
 	$(PYTHON) -m backroom_stack simulate --seed $(SEED) --trips 100000 --faults 0.2 --kills 100
+
+proofs: $(READY) ## the tests that take minutes: every mistake that the simulation must find
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m proof $(TESTS)
 
 bench: $(READY) ## how fast the connector is, against a bare insert of the same run
 	$(PYTHON) -m tests.benchmarks.connector

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from backroom.errors import BackroomError
 
@@ -28,7 +29,7 @@ class AirflowApi:
     """A session as the admin user of the local Airflow."""
 
     def __init__(self, base_url: str, password: str) -> None:
-        self._client = httpx.Client(base_url=base_url, timeout=30)
+        self._client = httpx.Client(base_url=base_url, timeout=60)
         token = self._client.post("/auth/token", json={"username": "admin", "password": password})
         token.raise_for_status()
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
@@ -92,6 +93,13 @@ class AirflowApi:
         tasks = self._get(f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
         return [task["task_id"] for task in tasks if task["state"] in ("failed", "upstream_failed")]
 
+    # an answer may be late on a busy machine, and to look again changes nothing
+    @retry(
+        retry=retry_if_exception_type(httpx.TransportError),
+        stop=stop_after_delay(180),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
     def _get(self, path: str, **parameters: object) -> dict:
         answer = self._client.get(path, params=parameters)  # type: ignore[arg-type]
         answer.raise_for_status()
