@@ -15,7 +15,8 @@ DOC = """
 ### Refund processing
 **What.** Takes in what people decided about parked refunds and what Amazon's order rows say of those that were begun;
 lets go what waited for its capture to be final (or takes it off the debt, where the capture was declined); then, store
-by store, asks for every refund that is due, each by its one key; then books what is new in the ledger.
+by store, asks what became of refunds that a processor has begun, and asks for every refund that is due, each by its
+one key, of Amazon or of the processor that took the money; then books what is new in the ledger.
 docs/refunds.md says who gets what back, and draws the states.
 
 **When.** Every 5 minutes, one run at a time. **Its time** is "now": the run's logical date decides what is due.
@@ -51,7 +52,7 @@ with DAG(
 
     @task(pool=pools.AMAZON_PAYMENTS, map_index_template="{{ task.op_kwargs['store_id'] }}")
     def work(store_id: str, **context: Any) -> dict[str, Any]:
-        """Ask for the refunds that are due in one store."""
+        """Ask about refunds that were begun, and for those that are due, in one store."""
         return refund_processing_tasks.work(store_id, **context)
 
     @task(trigger_rule="none_failed")

@@ -125,8 +125,13 @@ class Calls:
         return result
 
     def refund(self, reference: str, subject: str, paid: str, amount: Money) -> Result:
-        """Gives back so much of the payment `paid`, once for each reference."""
+        """Gives back so much of the payment `paid`, once for each reference; one that has failed has failed for good.
+
+        A processor may tell a repeat what the first call was told, which is not how the refund ended.
+        """
         earlier = self._under(reference, REFUND)
+        if earlier is not None and earlier.declined:
+            return _told_again(earlier)
         if earlier is not None and earlier.outcome is Outcome.SUCCEEDED and earlier.answer.get("state") != "PENDING":
             return _told_again(earlier)
         if earlier is not None and (earlier.open or earlier.outcome is Outcome.SUCCEEDED):
@@ -144,7 +149,7 @@ class Calls:
         if earlier is None:
             return found
         if found.refund is not None:
-            return self._settle(earlier, _as_refund(found))
+            return self._settle(earlier, as_refund(found))
         if found.is_no(Problem.NOT_FOUND):
             return self._settle(earlier, found, as_outcome=Outcome.NOT_SENT)
         return _unknown(found)
@@ -250,7 +255,8 @@ def as_try(found: Result) -> Result:
     return Result(Outcome.REFUSED, Problem.DECLINED, found.payment, message="nothing is held")
 
 
-def _as_refund(found: Result) -> Result:
+def as_refund(found: Result) -> Result:
+    """A refund that was found, as the answer that asking for it would have had."""
     assert found.refund is not None
     if found.refund.state is PaymentState.DECLINED:
         return Result(Outcome.REFUSED, Problem.DECLINED, refund=found.refund, message="the refund has failed")

@@ -1,4 +1,4 @@
-"""News of a payment that nobody asked for at this moment: it settles whatever of ours was open about it, once.
+"""News of a payment or a refund that nobody asked for at this moment: it settles whatever was open about it, once.
 
 Webhooks come late, doubled and out of order; so a state that a payment can't leave any more counts, and one that it can
 only ends what is unknown.
@@ -12,11 +12,21 @@ from typing import Final
 from sqlalchemy import Connection, select, text
 
 from backroom.debts import payoff
-from backroom.processors.call_records import AUTHORIZE, CAPTURE, PAY, conclude, keep_look, of_row
-from backroom.processors.calls import as_try
+from backroom.processors.call_records import (
+    AUTHORIZE,
+    CAPTURE,
+    PAY,
+    REFUND,
+    call_under,
+    conclude,
+    keep_look,
+    of_row,
+)
+from backroom.processors.calls import as_refund, as_try
 from backroom.processors.payoff_payment import paid
-from backroom.processors.port import Outcome, Payment, PaymentState, Result
+from backroom.processors.port import Outcome, Payment, PaymentState, Refunded, Result
 from backroom.processors.tables import processor_call
+from backroom.refunds.evidence import settled_by_processor
 
 _PAYOFF: Final = text("select payoff_id from payoff where reference = :reference and method = :processor")
 _WAKE: Final = text(
@@ -61,3 +71,21 @@ def learn(connection: Connection, processor: str, payment: Payment, *, now: date
         trip = connection.execute(_TRIP, {"subject": first.subject}).scalar_one()
         keep_look(connection, processor, payment.processor_reference, trip, told, now=now)
     return f"{payment.state.lower()}: {first.operation.lower()} of {first.subject}"
+
+
+def learn_refund(connection: Connection, processor: str, refund: Refunded, *, source: str, now: datetime) -> str:
+    """Takes in how a refund stands; says in a word what it was about. `source` names the news.
+
+    One that has failed counts also after a yes: the shopper has not got the money. Its key is spent, so that it is
+    never told as given back again.
+    """
+    call = call_under(connection, refund.reference, REFUND) if refund.reference is not None else None
+    if call is None or refund.reference is None:
+        return "not ours"
+    if refund.state is PaymentState.PENDING or call.declined:
+        return f"{refund.state.lower()}: {call.subject}"
+    told = as_refund(Result(Outcome.SUCCEEDED, refund=refund))
+    conclude(connection, call, told, outcome=told.outcome, now=now)
+    given_back = refund.state is PaymentState.CAPTURED
+    settled_by_processor(connection, refund.reference, given_back=given_back, source=source, now=now)
+    return f"{refund.state.lower()}: {call.subject}"

@@ -92,7 +92,7 @@ class SandboxProcessor:
     def refund(self, reference: str, processor_reference: str, amount: Money) -> Result:
         """Gives back so much of a payment."""
         body = {"reference": reference, "amount": amount.amount}
-        return self._ask("POST", f"/payments/{quote(processor_reference, safe='')}/refunds", body, refunded=_refund_of)
+        return self._ask("POST", f"/payments/{quote(processor_reference, safe='')}/refunds", body, refunded=refund_of)
 
     def lookup(self, reference: str, instrument: Instrument) -> Result:
         """The payment under our reference."""
@@ -105,7 +105,7 @@ class SandboxProcessor:
     def lookup_refund(self, reference: str, processor_reference: str) -> Result:
         """The refund under our reference."""
         path = f"/payments/{quote(processor_reference, safe='')}/refunds?reference={quote(reference, safe='')}"
-        return _found(self._ask("GET", path, None, refunded=_refund_of))
+        return _found(self._ask("GET", path, None, refunded=refund_of))
 
     def _on(self, processor_reference: str, what: str, body: Mapping[str, Any]) -> Result:
         return self._ask("POST", f"/payments/{quote(processor_reference, safe='')}/{what}", body, payment_of)
@@ -146,7 +146,8 @@ def payment_of(body: Any) -> Payment:
     )
 
 
-def _refund_of(body: Any) -> Refunded:
+def refund_of(body: Any) -> Refunded:
+    """A refund of the sandbox's, from an answer or a webhook. Raises as `payment_of` does."""
     currency = str(body["currency"])
     return Refunded(
         str(body["id"]),

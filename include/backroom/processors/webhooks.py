@@ -7,20 +7,21 @@ comes first. Stripe's signature scheme (a time stamp and an HMAC-SHA256 over it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import stripe
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backroom.amazon import exact_json
 from backroom.card_numbers import remove_card_numbers
 from backroom.processors import sandbox_adapter, stripe_answers
-from backroom.processors.learning import learn
-from backroom.processors.port import Payment
+from backroom.processors.learning import learn, learn_refund
+from backroom.processors.port import Payment, Refunded
 from backroom.processors.tables import processor_webhook
 from backroom.settings import Settings
 
@@ -29,6 +30,7 @@ _KEPT: Final = (
     "state", "held", "captured", "canceled_at", "payment_intent",
 )  # fmt: skip
 _PAYMENT_EVENTS: Final = ("payment_intent.", "payment.")
+_REFUND_EVENTS: Final = ("refund.", "charge.refund.")
 _AT_ONCE: Final = 500
 
 
@@ -84,7 +86,7 @@ def apply_new(engine: Engine, *, now: datetime) -> dict[str, int]:
             )
             if row is None:
                 break
-            result = _apply(connection, row["processor"], row["type"], row["body"], now)
+            result = _apply(connection, row, now)
             connection.execute(
                 update(processor_webhook)
                 .where(
@@ -96,21 +98,44 @@ def apply_new(engine: Engine, *, now: datetime) -> dict[str, int]:
     return dict(counts)
 
 
-def _apply(connection: Connection, processor: str, kind: str, body: Mapping[str, Any], now: datetime) -> str:
-    if not kind.startswith(_PAYMENT_EVENTS):
-        return "not needed"
+def _apply(connection: Connection, row: RowMapping, now: datetime) -> str:
+    processor, kind, body = row["processor"], row["type"], row["body"]
     try:
-        payment = _payment(processor, body)
-    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation):
+        if kind.startswith(_PAYMENT_EVENTS):
+            return learn(connection, processor, _payment(processor, body), now=now)
+        if kind.startswith(_REFUND_EVENTS):
+            source = f"webhook:{row['event_id']}"
+            return learn_refund(connection, processor, _refund(processor, body), source=source, now=now)
+    except _NotUnderstood:
         return "not understood"
-    return learn(connection, processor, payment, now=now)
+    return "not needed"
+
+
+class _NotUnderstood(Exception):
+    pass
 
 
 def _payment(processor: str, body: Mapping[str, Any]) -> Payment:
-    if processor == "STRIPE":
-        return stripe_answers.payment_of(dict(body))
-    exact = {name: Decimal(str(body[name])) for name in ("held", "captured")}
-    return sandbox_adapter.payment_of({**body, **exact})
+    with _reading():
+        if processor == "STRIPE":
+            return stripe_answers.payment_of(dict(body))
+        exact = {name: Decimal(str(body[name])) for name in ("held", "captured")}
+        return sandbox_adapter.payment_of({**body, **exact})
+
+
+def _refund(processor: str, body: Mapping[str, Any]) -> Refunded:
+    with _reading():
+        if processor == "STRIPE":
+            return stripe_answers.refund_of(dict(body))
+        return sandbox_adapter.refund_of({**body, "amount": Decimal(str(body["amount"]))})
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        raise _NotUnderstood from error
 
 
 def _event(body: bytes) -> dict[str, Any]:

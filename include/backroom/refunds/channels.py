@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, text
 from backroom.amazon.outcomes import Answer, Outcome, Problem
 from backroom.amazon.payments import MalformedRequest
 from backroom.money import Money
+from backroom.processors.holds import CAPTURED_REFERENCE
 from backroom.refunds.splitting import CAPTURE, PAYOFF
 
 AMAZON: Final = "AMAZON"
@@ -43,6 +44,9 @@ class RefundPort(Protocol):
         `reference` is our key: a repeat with it has no further effect, which the port sees to.
         """
 
+    def became(self, reference: str, processor_reference: str) -> bool | None:
+        """Whether the refund under our key was given back (True) or has failed (False); None: not settled yet."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -69,15 +73,13 @@ class Told:
 
 
 _PAID_BY: Final = text(
-    """
+    f"""
     select q.reason, s.payment_processor, p.method, p.processor_reference as payoff_reference,
-           (select a.processor_reference from preauthorization a
-            where a.shopping_trip_id = r.shopping_trip_id and a.processor_reference is not null
-            order by a.intended_at desc limit 1) as capture_reference
+           ({CAPTURED_REFERENCE.format(trip="r.shopping_trip_id")}) as capture_reference
     from refund r join refund_request q using (request_id) join store s on s.store_id = r.store_id
     left join payoff p on r.instrument = 'PAYOFF' || chr(58) || p.payoff_id
     where r.refund_id = :refund
-    """
+    """  # noqa: S608 - constants of the code
 )
 
 

@@ -1,23 +1,45 @@
-"""A processor's port as refunds use it: what its answer to a refund means here."""
+"""The retailer's own processors as refunds use them: what their answers to a refund mean here."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Engine
 
 from backroom.amazon import outcomes
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.money import Money
-from backroom.processors.port import PaymentState, Processor, Result
-from backroom.refunds.channels import ProcessorAnswer
+from backroom.processors.port import PaymentState, Result
+from backroom.processors.refund_port import RecordedRefunds, refunds_by_processor
+from backroom.refunds.channels import ProcessorAnswer, RefundPort
+from backroom.settings import Settings
+
+
+@contextmanager
+def refund_ports(engine: Engine, config: Settings, *, now: datetime) -> Iterator[Mapping[str, RefundPort]]:
+    """Every processor that is set up, by name, at one business time."""
+    with refunds_by_processor(engine, config, now=now) as recorded:
+        yield {name: ProcessorRefunds(one) for name, one in recorded.items()}
 
 
 class ProcessorRefunds:
-    """`backroom.refunds.channels.RefundPort` over one processor."""
+    """`backroom.refunds.channels.RefundPort` over one processor, each call on record."""
 
-    def __init__(self, processor: Processor) -> None:
-        self._processor = processor
+    def __init__(self, recorded: RecordedRefunds) -> None:
+        self._recorded = recorded
 
     def refund(self, reference: str, processor_reference: str, amount: Money) -> ProcessorAnswer:
         """One attempt; see the port."""
-        return meaning(self._processor.refund(reference, processor_reference, amount))
+        return meaning(self._recorded.refund(reference, processor_reference, amount))
+
+    def became(self, reference: str, processor_reference: str) -> bool | None:
+        """What a look-up says; see the port. A refund that is not known there, or was not asked about, says nothing."""
+        told = self._recorded.lookup(reference, processor_reference).refund
+        if told is None:
+            return None
+        return {PaymentState.CAPTURED: True, PaymentState.DECLINED: False}.get(told.state)
 
 
 def meaning(result: Result) -> ProcessorAnswer:
