@@ -28,6 +28,13 @@ ledger_transaction = Table(
     Column("happened_at", Instant, nullable=False),
     Column("reverses", BigInteger, ForeignKey("ledger_transaction.transaction_id")),
     Column("description", Text, nullable=False, server_default=""),
+    Column("belongs_to", Date, comment="the day that it is about, where that day's month was closed already"),
+)
+Index(
+    "ix_ledger_transaction_belongs_to",
+    ledger_transaction.c.store_id,
+    ledger_transaction.c.belongs_to,
+    postgresql_where=ledger_transaction.c.belongs_to.is_not(None),
 )
 Index("ix_ledger_transaction_day", ledger_transaction.c.store_id, ledger_transaction.c.business_date)
 

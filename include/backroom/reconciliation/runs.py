@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
-from backroom.reconciliation import figures, rows
+from backroom.reconciliation import break_keeping, figures, rows
 from backroom.reconciliation.matching import judge
 from backroom.reconciliation.sides import Deadlines, Trip
 from backroom.reconciliation.verdict import Outcome, Verdict
@@ -70,7 +70,7 @@ def reconcile_day(
         outcomes.update(verdict.outcome for _, verdict in judged)
         _copy(connection, judged)
     _keep_trips(connection, run_id, store_id, business_date)
-    opened, closed = _keep_breaks(connection, store_id, business_date, now)
+    opened, closed = break_keeping.keep(connection, store_id, business_date, now)
     summary = RunSummary(
         run_id=run_id,
         store_id=store_id,
@@ -229,49 +229,6 @@ def _keep_trips(connection: Connection, run_id: int, store_id: str, business_dat
         """),
         {"store_id": store_id, "day": business_date, "run_id": run_id},
     )
-
-
-def _keep_breaks(connection: Connection, store_id: str, business_date: date, now: datetime) -> tuple[int, int]:
-    """(breaks opened or opened again, breaks closed) by this run."""
-    day = {"store_id": store_id, "day": business_date, "now": now}
-    opened = connection.execute(
-        text("""
-            select count(*) from found_break f
-            where not exists (
-                select from reconciliation_break b
-                where b.store_id = :store_id and b.business_date = :day and b.shopping_trip_id = f.shopping_trip_id
-                  and b.line_number = f.line_number and b.kind = f.kind and b.closed_at is null)
-        """),
-        day,
-    ).scalar_one()
-    connection.execute(
-        text("""
-            insert into reconciliation_break as kept
-                (store_id, business_date, shopping_trip_id, line_number, kind, ours, theirs, difference, currency,
-                 explanation, opened_at, last_seen_at)
-            select cast(:store_id as text), cast(:day as date), shopping_trip_id, line_number, kind,
-                   ours, theirs, difference, currency,
-                   explanation, cast(:now as timestamptz), cast(:now as timestamptz)
-            from found_break order by shopping_trip_id, line_number, kind
-            on conflict (store_id, business_date, shopping_trip_id, line_number, kind) do update set
-                ours = excluded.ours, theirs = excluded.theirs, difference = excluded.difference,
-                currency = excluded.currency, explanation = excluded.explanation, last_seen_at = excluded.last_seen_at,
-                times_opened = kept.times_opened + case when kept.closed_at is null then 0 else 1 end,
-                closed_at = null
-        """),
-        day,
-    )
-    closed = connection.execute(
-        text("""
-            update reconciliation_break b set closed_at = :now
-            where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
-              and not exists (
-                select from found_break f
-                where f.shopping_trip_id = b.shopping_trip_id and f.line_number = b.line_number and f.kind = b.kind)
-        """),
-        day,
-    ).rowcount
-    return int(opened), int(closed)
 
 
 def _open_breaks(connection: Connection, store_id: str, business_date: date) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -34,6 +35,9 @@ reconciliation_run = Table(
     Column("figures", Json, nullable=False, comment="the report's totals"),
     Column("html_path", Text),
     Column("xlsx_path", Text),
+    Column("fingerprint", Text, comment="of all that the run read: the same again needs no other run"),
+    Column("figures_fingerprint", Text, comment="of what only the figures read"),
+    Column("checked_at", Instant, comment="when a later run last found nothing new"),
     UniqueConstraint("store_id", "business_date", "revision"),
 )
 
@@ -54,6 +58,11 @@ reconciliation_trip = Table(
     Column("order_total", Amount),
     Column("order_captured", Amount),
     Column("ledger_captured", Amount),
+    Column("matched_by", Text, comment="TRIP, RECONCILIATION_ID, AMOUNT_TIME_CARD; null: there is one side only"),
+    Column("confidence", Numeric(3, 2, asdecimal=True), comment="1: the same trip for certain"),
+    Column("their_trip_id", Identifier, comment="what Amazon's order calls the trip, where that is another id"),
+    Column("reading", Text, comment="SUPERSEDED, FOUND_AFTER_PAYOFF: how the sides came to agree"),
+    CheckConstraint("matched_by in ('TRIP','RECONCILIATION_ID','AMOUNT_TIME_CARD')", name="matched_by"),
     CheckConstraint("outcome in ('MATCHED','EXPECTED','BREAK')", name="outcome"),
     PrimaryKeyConstraint("store_id", "business_date", "shopping_trip_id"),
 )
@@ -74,10 +83,19 @@ reconciliation_break = Table(
     Column("explanation", Text, nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
-    Column("closed_at", Instant, comment="later data closed it by itself"),
+    Column("closed_at", Instant, comment="when later data or a person closed it"),
     Column("times_opened", Integer, nullable=False, server_default="1", comment="above 1: it came back"),
+    Column("owner", Text, comment="whose work it is; null: nobody's yet"),
+    Column("resolution", Text, comment="LATER_DATA, FORCE_MATCHED, WRITTEN_OFF; null: open"),
+    Column("resolved_by", Text),
+    Column("resolved_reason", Text),
     UniqueConstraint("store_id", "business_date", "shopping_trip_id", "line_number", "kind"),
+    CheckConstraint(
+        "resolution in ('LATER_DATA','FORCE_MATCHED','WRITTEN_OFF') and (resolution is null) = (closed_at is null)",
+        name="resolution",
+    ),
 )
+Index("ix_reconciliation_break_kind", reconciliation_break.c.kind, reconciliation_break.c.business_date)
 Index(
     "ix_reconciliation_break_open",
     reconciliation_break.c.store_id,
@@ -85,3 +103,53 @@ Index(
     postgresql_where=reconciliation_break.c.closed_at.is_(None),
 )
 Index("ix_reconciliation_trip_run", reconciliation_trip.c.run_id)
+
+reconciliation_break_event = Table(
+    "reconciliation_break_event",
+    metadata,
+    Column("event_id", BigInteger, Identity(), primary_key=True),
+    Column("break_id", BigInteger, ForeignKey("reconciliation_break.break_id"), nullable=False, index=True),
+    Column("at", Instant, nullable=False, comment="business time"),
+    Column("actor", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("ours", Text),
+    Column("theirs", Text),
+    Column("difference", Amount),
+    CheckConstraint(
+        "kind in ('OPENED','CHANGED','OPENED_AGAIN','CLOSED_BY_LATER_DATA','ASSIGNED','NOTED','FORCE_MATCHED',"
+        "'WRITTEN_OFF')",
+        name="kind",
+    ),
+)
+
+closed_month = Table(
+    "closed_month",
+    metadata,
+    Column("store_id", Identifier, ForeignKey("store.store_id"), nullable=False),
+    Column("month", Date, nullable=False, comment="its first day"),
+    Column("closed_at", Instant, nullable=False),
+    Column("closed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("figures", Json, nullable=False, comment="as they were when it closed"),
+    CheckConstraint("month = date_trunc('month', month)", name="month"),
+    PrimaryKeyConstraint("store_id", "month"),
+)
+
+processor_payout_line = Table(
+    "processor_payout_line",
+    metadata,
+    Column("processor", Text, nullable=False),
+    Column("payout_id", Identifier, nullable=False),
+    Column("line_number", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Identifier, nullable=False, index=True, comment="what the processor calls the payment"),
+    Column("shopping_trip_id", Identifier, index=True, comment="where the processor tells it"),
+    Column("amount", Amount, nullable=False, comment="before fees; a refund is negative"),
+    Column("fee", Amount, nullable=False, server_default="0"),
+    Column("currency", Text, nullable=False),
+    Column("paid_out_on", Date, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    CheckConstraint("kind in ('CAPTURE','REFUND')", name="kind"),
+    PrimaryKeyConstraint("processor", "payout_id", "line_number"),
+)

@@ -1,0 +1,98 @@
+"""What a run does to the breaks: opens what is new, closes what is gone, and lets stand what a person has decided."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+ACTOR: Final = "reconciliation"
+
+# What stands of each break that the run found (temporary table found_break), before the run touches it.
+_COMPARE: Final = text("""
+    create temporary table kept_break on commit drop as
+    select f.*, b.break_id,
+           case when b.break_id is null then 'OPENED'
+                when b.resolution is null and same then 'SEEN'
+                when b.resolution is null then 'CHANGED'
+                when b.resolution <> 'LATER_DATA' and same then 'DECIDED'
+                else 'OPENED_AGAIN' end as news
+    from found_break f
+    left join reconciliation_break b
+           on b.store_id = :store_id and b.business_date = :day and b.shopping_trip_id = f.shopping_trip_id
+          and b.line_number = f.line_number and b.kind = f.kind
+    cross join lateral (select (b.ours, b.theirs, b.difference) is not distinct from (f.ours, f.theirs, f.difference)
+                        as same) as compared
+""")
+_OPEN: Final = text("""
+    with opened as (
+        insert into reconciliation_break
+            (store_id, business_date, shopping_trip_id, line_number, kind, ours, theirs, difference, currency,
+             explanation, opened_at, last_seen_at)
+        select cast(:store_id as text), cast(:day as date), shopping_trip_id, line_number, kind, ours, theirs,
+               difference, currency, explanation, cast(:now as timestamptz), cast(:now as timestamptz)
+        from kept_break where news = 'OPENED' order by shopping_trip_id, line_number, kind
+        returning break_id, ours, theirs, difference
+    )
+    insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
+    select break_id, cast(:now as timestamptz), :actor, 'OPENED', ours, theirs, difference from opened
+""")
+_REFRESH: Final = text("""
+    with told as (
+        insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
+        select break_id, cast(:now as timestamptz), :actor, news, ours, theirs, difference
+        from kept_break where news in ('CHANGED', 'OPENED_AGAIN')
+    )
+    update reconciliation_break b set
+        ours = k.ours, theirs = k.theirs, difference = k.difference, currency = k.currency,
+        explanation = k.explanation, last_seen_at = :now,
+        times_opened = b.times_opened + case when k.news = 'OPENED_AGAIN' then 1 else 0 end,
+        closed_at = case when k.news = 'DECIDED' then b.closed_at end,
+        resolution = case when k.news = 'DECIDED' then b.resolution end,
+        resolved_by = case when k.news = 'DECIDED' then b.resolved_by end,
+        resolved_reason = case when k.news = 'DECIDED' then b.resolved_reason end
+    from kept_break k
+    where k.break_id = b.break_id and k.news <> 'OPENED'
+""")
+_CLOSE: Final = text("""
+    with closed as (
+        update reconciliation_break b set closed_at = :now, resolution = 'LATER_DATA', resolved_by = :actor
+        where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
+          and not exists (
+            select from found_break f
+            where f.shopping_trip_id = b.shopping_trip_id and f.line_number = b.line_number and f.kind = b.kind)
+        returning break_id, ours, theirs, difference
+    ), told as (
+        insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
+        select break_id, cast(:now as timestamptz), :actor, 'CLOSED_BY_LATER_DATA', ours, theirs, difference
+        from closed
+    )
+    select count(*) from closed
+""")
+# A trip whose every break has been decided by a person is settled.
+_SETTLE: Final = text("""
+    update reconciliation_trip t set outcome = 'MATCHED', note = concat_ws('; ', d.how, nullif(t.note, ''))
+    from (
+        select k.shopping_trip_id, string_agg(distinct
+                   case b.resolution when 'FORCE_MATCHED' then 'force-matched by ' else 'written off by ' end
+                   || b.resolved_by, '; ') as how
+        from kept_break k left join reconciliation_break b on b.break_id = k.break_id
+        group by k.shopping_trip_id having bool_and(k.news = 'DECIDED')
+    ) d
+    where t.store_id = :store_id and t.business_date = :day and t.shopping_trip_id = d.shopping_trip_id
+""")
+
+
+def keep(connection: Connection, store_id: str, business_date: date, now: datetime) -> tuple[int, int]:
+    """(breaks opened or opened again, breaks closed) by this run, whose trips and found breaks are written already."""
+    day = {"store_id": store_id, "day": business_date, "now": now, "actor": ACTOR}
+    connection.execute(text("drop table if exists pg_temp.kept_break"))
+    connection.execute(_COMPARE, day)
+    opened = connection.execute(_OPEN, day).rowcount
+    connection.execute(_REFRESH, day)
+    again = connection.execute(text("select count(*) from kept_break where news = 'OPENED_AGAIN'")).scalar_one()
+    closed = connection.execute(_CLOSE, day).scalar_one()
+    connection.execute(_SETTLE, day)
+    connection.execute(text("drop table pg_temp.kept_break"))
+    return int(opened) + int(again), int(closed)
