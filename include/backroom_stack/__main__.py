@@ -14,9 +14,9 @@ from rich.console import Console
 
 from backroom.errors import BackroomError
 from backroom.settings import settings
-from backroom_stack.supervisor import SERVICES, Supervisor
+from backroom_stack.supervisor import ASKED_FOR, SERVICES, Supervisor
 
-SERVICES_HELP = f"some of {' '.join(SERVICES)}; none named: all"
+SERVICES_HELP = f"some of {' '.join(SERVICES)}; none named: all of these; besides, where named: {' '.join(ASKED_FOR)}"
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(soft_wrap=True, highlight=False)
 

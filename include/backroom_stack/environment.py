@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 
 from backroom.settings import CHECKOUT, Settings
 from backroom_stack.app_identity import AUDIENCE, ISSUER, public_key
+from backroom_stack.stripe_stand_in import STAND_IN_KEY
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
@@ -41,6 +42,8 @@ class Environment:
     airflow_url: URL
     patience_seconds: float | None = None
     """How long our client waits for Amazon; None: as configured."""
+    stripe_stand_in: bool = False
+    """Whether stores charge by the Stripe stand-in, which runs beside the other parts."""
 
     def role_url(self, role: str) -> str:
         """The database's URL for one of Backroom's roles: connector, pipeline, …"""
@@ -107,7 +110,18 @@ class Environment:
             "BACKROOM_PORTAL_APP_PUBLIC_KEY": config.portal_app_public_key or public_key(self.secrets),
             "BACKROOM_PORTAL_APP_ISSUER": config.portal_app_issuer or ISSUER,
             "BACKROOM_PORTAL_APP_AUDIENCE": config.portal_app_audience or AUDIENCE,
+            **self._stripe(webhooks=True),
         }
+
+    def _stripe(self, *, webhooks: bool) -> dict[str, str]:
+        """Where the stand-in is, with a key that it takes; for who hears of payments, what they are signed with."""
+        if not self.stripe_stand_in:
+            return {}
+        known = {
+            "BACKROOM_STRIPE_URL": f"http://127.0.0.1:{self.config.stripe_port}",
+            "BACKROOM_STRIPE_SECRET_KEY": STAND_IN_KEY,
+        }
+        return known | ({"BACKROOM_STRIPE_WEBHOOK_SECRET": self.secrets["stripe_webhook_secret"]} if webhooks else {})
 
     def pipeline(self) -> dict[str, str]:
         """The DAGs and the command line's business commands."""
@@ -121,6 +135,7 @@ class Environment:
             # the DAGs of another authentication mode than the connector's need not know its secret
             "BACKROOM_CONNECTOR_AUTH": "sigv4",
             "BACKROOM_CATALOG_POLL_SECONDS": "1",
+            **self._stripe(webhooks=False),
         }
 
     def airflow(self, *, schedules: bool) -> dict[str, str]:

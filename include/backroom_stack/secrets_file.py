@@ -22,6 +22,7 @@ NAMES = (
     "airflow_database_password",
     "airflow_jwt_secret",
     "airflow_admin_password",
+    "stripe_webhook_secret",
 )
 
 

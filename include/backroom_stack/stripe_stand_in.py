@@ -18,8 +18,10 @@ WEBHOOK_EVENTS = (
     "payment_intent.canceled",
     "payment_intent.amount_capturable_updated",
 )
-LEAST_KEY = "sk_test_stand_in"
+STAND_IN_KEY = "sk_test_stand_in"
 """Any key that begins with sk_ is taken; this one says what it is."""
+HEALTH = "/_config/healthz"
+"""Answered without a key."""
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     from localstripe.server import app
 
     logging.basicConfig(level=logging.INFO)
-    app.router.add_get("/healthz", _alive)
+    app.router.add_get(HEALTH, _alive)
     web.run_app(app, host="127.0.0.1", port=asked.port, print=None)
 
 

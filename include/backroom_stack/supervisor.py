@@ -21,17 +21,21 @@ from backroom.db.engine import URL_FILE, check_reachable, database_url
 from backroom.db.roles import ROLES, set_password
 from backroom.errors import ConfigurationError
 from backroom.settings import CHECKOUT, Settings
+from backroom_stack import stripe_stand_in
 from backroom_stack.airflow_api import AirflowApi
 from backroom_stack.environment import Environment
 from backroom_stack.part import Part, PartFailed, answers, run_to_end
 from backroom_stack.secrets_file import load_or_make, write_private
 
 SERVICES = ("db", "aws", "sandbox", "connector", "portal", "airflow")
+ASKED_FOR = ("stripe",)
+"""Parts that start only where they are named: a system without a store that charges through Stripe needs none."""
 PORTS = {
     "aws": ("aws_port", "the AWS stand-in", "BACKROOM_AWS_PORT"),
     "sandbox": ("sandbox_port", "the sandbox", "BACKROOM_SANDBOX_PORT"),
     "connector": ("connector_port", "the connector", "BACKROOM_CONNECTOR_PORT"),
     "portal": ("portal_port", "the portal", "BACKROOM_PORTAL_PORT"),
+    "stripe": ("stripe_port", "the Stripe stand-in", "BACKROOM_STRIPE_PORT"),
     "airflow": ("airflow_port", "Airflow", "BACKROOM_AIRFLOW_PORT"),
 }
 STATE = ("postgres", "airflow", "logs", "world", "sandbox", "reports")
@@ -55,9 +59,10 @@ class Supervisor:
 
         `patience_seconds`: how long our client waits for Amazon's answers; None: as configured.
         """
-        unknown = [name for name in services if name not in SERVICES]
+        unknown = [name for name in services if name not in SERVICES + ASKED_FOR]
         if unknown:
-            raise ConfigurationError(f"SERVICES names {', '.join(unknown)}; there are {' '.join(SERVICES)}")
+            known = " ".join(SERVICES + ASKED_FOR)
+            raise ConfigurationError(f"SERVICES names {', '.join(unknown)}; there are {known}")
         self.config = config
         self.services = services
         self.tell = tell
@@ -95,6 +100,8 @@ class Supervisor:
             steps.append(self._connector)
         if "portal" in self.services:
             steps.append(self._portal)
+        if "stripe" in self.services:
+            steps.append(self._stripe)
         if "airflow" in self.services:
             steps.append(self._airflow)
         with ThreadPoolExecutor(len(steps) or 1) as side_by_side:
@@ -154,7 +161,9 @@ class Supervisor:
             write_private(left, owner.set(drivername="postgresql").render_as_string(hide_password=False))
             undo.callback(left.unlink, missing_ok=True)
         self.tell(f"PostgreSQL is ready, schema at revision {revision}")
-        return Environment(self.config, secrets, owner, airflow, self.patience_seconds)
+        return Environment(
+            self.config, secrets, owner, airflow, self.patience_seconds, stripe_stand_in="stripe" in self.services
+        )
 
     def _amazon(self) -> None:
         python = sys.executable
@@ -207,6 +216,21 @@ class Supervisor:
                 answers(f"http://127.0.0.1:{self.config.portal_port}/readyz"),
             )
         )
+
+    def _stripe(self) -> None:
+        port = self.config.stripe_port
+        self._start(
+            Part(
+                "the Stripe stand-in",
+                [sys.executable, "-m", "backroom_stack.stripe_stand_in", "--port", str(port)],
+                self.environment.common(),
+                self.logs / "stripe.log",
+                answers(f"http://127.0.0.1:{port}{stripe_stand_in.HEALTH}"),
+            )
+        )
+        if "portal" in self.services:
+            secret = self.environment.secrets["stripe_webhook_secret"]
+            stripe_stand_in.tell_webhooks_to(port, self.config.portal_port, secret)
 
     def _airflow(self) -> None:
         environment = self.environment.airflow(schedules=self.schedules)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from backroom.processors.sandbox_adapter import SandboxProcessor
 from backroom.processors.stripe_adapter import StripeProcessor
 from backroom.settings import settings
 from backroom.shoppers.registry import register
+from backroom_stack.stripe_stand_in import HEALTH
 from tests.charges.conftest import add_store
 from tests.sandbox_fixtures import wait_until_healthy
 
@@ -57,7 +59,7 @@ def stripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/healthz", {"Authorization": f"Bearer {STRIPE_KEY}"}, process)
+        _wait(f"{url}{HEALTH}", process)
         yield url
     finally:
         process.terminate()
@@ -91,17 +93,15 @@ def processor_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(10)
 
 
-def _wait(url: str, headers: dict[str, str], process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
         try:
-            if httpx.get(url, headers=headers, timeout=2).status_code == 200:
+            if httpx.get(url, timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         assert process.poll() is None, "the server ended"
-        import time
-
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise RuntimeError(f"{url} does not answer")
 
 
