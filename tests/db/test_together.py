@@ -67,41 +67,12 @@ def test_at_most_so_many_go_at_a_time_and_everyone_is_served_whoever_finds_the_w
     assert work.batches == [[0], [1, 2], [3, 4], [5, 6], [7, 8], [9]]
 
 
-def test_who_leads_takes_its_own_item_along_however_many_wait_before_it() -> None:
+def test_who_is_far_back_goes_on_until_its_own_turn() -> None:
+    """The last in line may be the first to find the way free: it then works for those before it, too."""
     together: Together[int, int] = Together(lambda items: [2 * item for item in items], most=1, seconds=20)
     for item in (1, 2, 3):
         together._waiting.append(_Place(item))
     assert together.run(4) == 8
-
-
-def test_with_two_ways_two_batches_are_under_way_at_once_and_a_third_call_waits() -> None:
-    work = Work()
-    together: Together[int, int] = Together(work, most=16, seconds=20, ways=2)
-    with ThreadPoolExecutor(5) as pool:
-        calls = [pool.submit(together.run, item) for item in (0, 1)]
-        while len(work.batches) < 2:
-            pass
-        calls += [pool.submit(together.run, item) for item in (2, 3, 4)]
-        while len(together._waiting) < 3:
-            pass
-        assert sorted(work.batches) == [[0], [1]]
-        work.go_on.set()
-        assert [call.result() for call in calls] == [0, 2, 4, 6, 8]
-    assert sorted(item for batch in work.batches[2:] for item in batch) == [2, 3, 4]
-    assert together._free == 2
-
-
-def test_a_rush_through_two_ways_serves_every_item_once() -> None:
-    served: list[int] = []
-
-    def work(items: Sequence[int]) -> list[int]:
-        served.extend(items)
-        return [2 * item for item in items]
-
-    together: Together[int, int] = Together(work, most=3, seconds=20, ways=2)
-    with ThreadPoolExecutor(12) as pool:
-        assert list(pool.map(together.run, range(600))) == [2 * item for item in range(600)]
-    assert sorted(served) == list(range(600))
 
 
 def test_copies_at_once_get_a_result_each() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 from psycopg import RawCursor
-from psycopg.rows import namedtuple_row
+from psycopg.rows import RowMaker, namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
@@ -84,6 +84,7 @@ class Statement:
         self._names = list(dict.fromkeys(_PARAMETER.findall(sql)))
         numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
         self._sql = _PARAMETER.sub(lambda found: numbers[found[1]], sql).encode()
+        self._row: RowMaker[Any] | None = None
 
     def one(self, database: Engine | Connection, parameters: Mapping[str, Any]) -> Any:
         """Its only row, or None. On a Connection it is part of that transaction; on an Engine it commits by itself.
@@ -104,9 +105,15 @@ class Statement:
             pooled.close()
 
     def _run(self, driver: Any, parameters: Mapping[str, Any]) -> Any:
-        cursor = RawCursor(driver, row_factory=namedtuple_row)
+        cursor = RawCursor(driver, row_factory=self._rows)
         cursor.execute(self._sql, [parameters[name] for name in self._names], prepare=True)
-        return cursor.fetchone() if cursor.description else None
+        return cursor.fetchone() if cursor.rownumber is not None else None
+
+    def _rows(self, cursor: Any) -> RowMaker[Any]:
+        """Rows by their columns' names. A statement's columns never change, so they are looked at once."""
+        if self._row is None:
+            self._row = namedtuple_row(cursor)
+        return self._row
 
 
 def is_lost(error: BaseException) -> bool:

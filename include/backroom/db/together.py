@@ -24,15 +24,13 @@ class TookTooLong(TimeoutError):
 class Together(Generic[Item, Result]):
     """Runs `work` on several items at a time; it returns a result per item, in their order."""
 
-    def __init__(
-        self, work: Callable[[Sequence[Item]], Sequence[Result]], *, most: int, seconds: float, ways: int = 1
-    ) -> None:
-        """At most `most` items at a time, and `ways` such batches at once; an item waits `seconds` for its turn."""
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]], *, most: int, seconds: float) -> None:
+        """At most `most` items at a time; an item waits `seconds` for its turn."""
         self._work = work
         self._most = most
         self._seconds = seconds
-        self._free = ways  # changed under the guard only, like the line
         self._waiting: deque[_Place[Item, Result]] = deque()
+        self._led = False  # whether somebody is leading; changed under the guard only, like the line
         self._guard = threading.Lock()
 
     def run(self, item: Item) -> Result:
@@ -40,8 +38,8 @@ class Together(Generic[Item, Result]):
         place: _Place[Item, Result] = _Place(item)
         with self._guard:
             self._waiting.append(place)
-            place.leads = leads = self._free > 0
-            self._free -= leads
+            place.leads = leads = not self._led
+            self._led = True
         if leads or not self._served(place):
             self._lead(place)
         if place.error is not None:
@@ -58,10 +56,24 @@ class Together(Generic[Item, Result]):
             place.turn.acquire()  # it is among those that are under way, or leads
         return place.done
 
-    def _lead(self, mine: _Place[Item, Result]) -> None:
-        """Goes with those who wait, and hands the way to the first of those who have come meanwhile."""
+    def _lead(self, place: _Place[Item, Result]) -> None:
+        try:
+            while not place.done:
+                self._go()
+        finally:
+            with self._guard:
+                following = self._waiting[0] if self._waiting else None
+                if following is None:
+                    self._led = False
+                else:
+                    following.leads = True
+            if following is not None:
+                following.turn.release()
+
+    def _go(self) -> None:
+        """With those who wait, the longest first."""
         with self._guard:
-            places = self._batch(mine)
+            places = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         try:
             for place, result in zip(places, self._work([place.item for place in places]), strict=True):
                 place.result = result
@@ -70,24 +82,8 @@ class Together(Generic[Item, Result]):
                 place.error = error
         for place in places:
             place.done = True
-            if place is not mine:
+            if not place.leads:
                 place.turn.release()
-        with self._guard:
-            following = next((place for place in self._waiting if not place.leads), None)
-            if following is None:
-                self._free += 1
-            else:
-                following.leads = True
-        if following is not None:
-            following.turn.release()
-
-    def _batch(self, mine: _Place[Item, Result]) -> list[_Place[Item, Result]]:
-        """Takes the longest waiting out of the line, and the leader's own item; who leads another batch goes there."""
-        self._waiting.remove(mine)
-        others = [place for place in self._waiting if not place.leads][: self._most - 1]
-        for place in others:
-            self._waiting.remove(place)
-        return [mine, *others]
 
 
 class _Place(Generic[Item, Result]):

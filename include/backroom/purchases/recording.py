@@ -28,7 +28,6 @@ from backroom.purchases.storing import Purchase, state_of, store
 
 log = structlog.get_logger("purchases")
 
-WAYS = 2  # while one batch waits for its commit, the next is read and priced
 REPEATS = frozenset({"REPEATED", "DIFFERENT_CART"})
 
 
@@ -82,7 +81,7 @@ class Recorder:
         self._engine = engine
         self._price_elsewhere = price_elsewhere
         self._shelves = Shelves()
-        self._together = Together(self._work, most=most, seconds=seconds, ways=WAYS)
+        self._together = Together(self._work, most=most, seconds=seconds)
 
     def record(self, cart: Cart, raw_body: str, *, now: datetime, new_id: Callable[[], str]) -> Recorded:
         """As `record_purchase`, which it falls back to. Raises UnknownStore, TookTooLong and the driver's errors."""

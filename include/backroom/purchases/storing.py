@@ -183,7 +183,7 @@ def _line_rows(purchase: Purchase) -> list[dict[str, Any]]:
     if isinstance(purchase.priced, list):
         return [_line(item, purchase.products.get((item.item_type, item.item_id))) for item in purchase.cart.items]
     digits = places(purchase.currency)
-    return [_line(line.item, line.product) | _amounts(line, digits) for line in purchase.priced.lines]
+    return [_priced_line(line, digits) for line in purchase.priced.lines]
 
 
 def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
@@ -202,10 +202,18 @@ def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
     return row
 
 
-def _amounts(line: PricedLine, digits: int) -> dict[str, Any]:
-    """As `amounts.line_amounts`, as text; what is null or empty is left out."""
-    product = line.product
+def _priced_line(line: PricedLine, digits: int) -> dict[str, Any]:
+    """As `_line` with what `amounts.line_amounts` says, as text; what is null or empty is left out."""
+    item, product = line.item, line.product
     row: dict[str, Any] = {
+        "n": item.line_number,
+        "li": item.line_item_id,
+        "i": item.item_id,
+        "t": item.item_type,
+        "q": str(item.quantity),
+        "u": item.unit,
+        "s": product.item_sku,
+        "pu": product.sold_by,
         "p": str(line.list_price),
         "la": text(line.list_minor, digits),
         "pa": text(line.promotion_minor, digits),
