@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-from backroom.clock import system_clock
+from backroom.clock import parse_instant, system_clock
 from backroom.command_line import needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
@@ -62,6 +63,7 @@ def request(
     note: str = typer.Option("", "--note", help="in words; kept with the request"),
     key: str = typer.Option("", "--key", help="your own, such as a ticket's: the same key asks once"),
     goods_returned: bool = typer.Option(False, "--goods-returned", help="the goods came back and go into the stock"),
+    asked_at: str = typer.Option("", "--asked-at", help="when the shopper asked, ISO 8601; unset: now"),
     as_json: bool = AS_JSON,
 ) -> None:
     """Ask for a refund: an amount, lines, or all that is left. Above the limit a second person approves it."""
@@ -80,6 +82,7 @@ def request(
             requested_by=by,
             asked_key=key or str(uuid.uuid4()),
             now=system_clock(),
+            requested_at=_moment("--asked-at", asked_at) if asked_at else None,
             note=note,
             goods_returned=goods_returned,
         )
@@ -247,6 +250,13 @@ def _amount(option: str, said: str) -> Decimal:
     if not amount.is_finite():
         raise BackroomError(f"{option} {said}: {said!r} is not a number")
     return amount
+
+
+def _moment(option: str, said: str) -> datetime:
+    try:
+        return parse_instant(said)
+    except ValueError as error:
+        raise BackroomError(f"{option}: {error}") from error
 
 
 def _at(moment: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from backroom.refunds import states
 from backroom.refunds.tables import refund, refund_event
 from backroom.reviews import cases
 
@@ -80,7 +81,11 @@ def tell(
 
 
 def move(connection: Connection, one: RowMapping, state: str, **values: Any) -> RowMapping:
-    """The refund's new state (and columns), and the end of its lease; its request follows. Returns the new row."""
+    """The refund's new state (and columns), and the end of its lease; its request follows. Returns the new row.
+
+    Raises RuntimeError for a move that `states.MOVES` does not have.
+    """
+    states.check(one["state"], state)
     row = (
         connection.execute(
             update(refund)
@@ -98,7 +103,9 @@ def move(connection: Connection, one: RowMapping, state: str, **values: Any) -> 
 
 
 def keep(connection: Connection, one: RowMapping, **values: Any) -> RowMapping:
-    """Changes columns of the refund and leaves its lease and its next date alone. Returns the new row."""
+    """Changes columns, leaves lease and next date alone. Returns the new row. Raises as `move`."""
+    if "state" in values:
+        states.check(one["state"], values["state"])
     query = update(refund).where(refund.c.refund_id == one["refund_id"]).values(**values).returning(refund)
     return connection.execute(query).mappings().one()
 

@@ -57,16 +57,21 @@ def request(
     requested_by: str,
     asked_key: str,
     now: datetime,
+    requested_at: datetime | None = None,
     note: str = "",
     goods_returned: bool = False,
 ) -> Request:
     """Asks for `amount`, or for lines (number, quantity; None: all that is left of it), or, without either, for all.
 
-    One transaction, under the charge's lock: any number of requests at once share the same caps. `now` (business time)
-    is the shopper's request's time, by which the window is counted. The same `asked_key` asks once: asked again, it
-    gives the request that it made. Above the limit the request waits for `deciding.approve`. Raises RefundRefused.
+    One transaction, under the charge's lock: any number of requests at once share the same caps. The window is counted
+    at `requested_at`, when the shopper asked; None: `now`. Both are business time. The same `asked_key` asks once:
+    asked again, it gives the request that it made. Above the limit the request waits for `deciding.approve`. Raises
+    RefundRefused.
     """
     who = named("who asks", requested_by)
+    since = requested_at or now
+    if since > now:
+        raise RefundRefused(f"the shopper can't have asked at {since:%Y-%m-%d %H:%M} UTC: that is yet to come")
     if not asked_key.strip() or asked_key.startswith(_RETURN):
         raise RefundRefused(f"{asked_key!r} can't be the key of a request; use one of your own, such as a ticket's")
     trip = lock(connection, shopping_trip_id)
@@ -79,7 +84,7 @@ def request(
     }
     if earlier := _asked(connection, asked_key):
         return _same(connection, earlier, shopping_trip_id, fingerprint)
-    may = eligible(trip.facts(connection), ask, reason=reason, requested_at=now)
+    may = eligible(trip.facts(connection), ask, reason=reason, requested_at=since)
     row = _write(
         connection,
         asked_key=asked_key,
@@ -90,7 +95,7 @@ def request(
         reason=reason,
         note=note,
         requested_by=who,
-        requested_at=now,
+        requested_at=since,
         needs_approval=may.needs_approval,
         goods_returned=goods_returned,
         asked=fingerprint,
@@ -109,7 +114,12 @@ def request(
         action="refund.request",
         subject=shopping_trip_id,
         reason=note or reason,
-        details={"request_id": row["request_id"], "amount": f"{may.amount:f}", "needs_approval": may.needs_approval},
+        details={
+            "request_id": row["request_id"],
+            "amount": f"{may.amount:f}",
+            "needs_approval": may.needs_approval,
+            "requested_at": since.isoformat(),
+        },
     )
     return get(connection, row["request_id"])
 
