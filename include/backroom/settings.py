@@ -255,6 +255,24 @@ class Settings(BaseSettings):
         60, ge=1, description="how long the ledger or a debt may be behind its charge before that is a break"
     )
 
+    # --- reconciliation and its reports
+    payout_due_days: int = Field(
+        5, ge=1, le=60, description="how long after its capture a processor's payout is due, in days"
+    )
+    reconciliation_work_mem_mb: int = Field(
+        256, ge=4, le=8192, description="memory of each sort and hash join while a day is reconciled, in MB"
+    )
+    report_workbook_rows: int = Field(
+        50_000,
+        ge=100,
+        le=1_000_000,
+        description="rows of trips, or of lines, up to which the workbook holds each one; beyond, it holds those that "
+        "do not match and the sum of the rest, and CSV and Parquet hold all",
+    )
+    reports_bucket: str = Field("", description="S3 bucket that reports are copied to; empty: they stay in the folder")
+    reports_sender: str = Field("", description="address that e-mails of new reports come from, verified in SES")
+    reports_recipients: str = Field("", description="addresses that are told of new reports, separated by commas")
+
     # --- reviews
     review_poll_seconds: float = Field(
         10.0,
