@@ -14,17 +14,18 @@ import orjson
 from flask import Request
 
 from backroom.amazon import exact_json
+from backroom.amazon.exact_json import WIDEST_NUMBER
 from backroom.card_numbers import holds_card_number, remove_card_numbers
 from connector_app.amazon.errors import RequestRefused
 
 _FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+[.eE]|[0-9]{17}')  # orjson would make a float, or lose digits
+_TINY = re.compile(rb"[\[:,\s]-?[0-9.]+[eE]-[0-9]{3}")  # orjson would make a zero
 _DIGITS_AND_SEPARATORS = bytes(0x30 if byte in b"0123456789 -" else 0x78 for byte in range(256))
 _CARD = b"0" * 13  # so many digits, perhaps set apart, has the shortest card number
 _VERY_LONG = b"0" * 300
 _STRINGS = re.compile(rb'"[^"]*"')
 _BRACKETS = re.compile(rb"[\[\]{}]")
 DEEPEST = 50  # levels of objects and lists
-WIDEST_NUMBER = 330  # decimal digits, before or after the point: every double is within
 BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
 CHUNK = 65_536
 # Amazon's identifiers and barcodes: digits there are no card number, and changing one would change the call's meaning
@@ -109,9 +110,11 @@ def _plain(data: bytes, exact: bool) -> JsonBody | None:
     """Nearly every body has nothing that needs a closer look, and is read at once; None where this one has.
 
     No escapes (so its text is its strings), too few brackets to be nested deeply, no fractions where they must be
-    exact, no very long numbers, no digits that could be a card's.
+    exact, no very long and no very small numbers, no digits that could be a card's.
     """
     if b"\\" in data or (exact and _FRACTION.search(data)):
+        return None
+    if (b"e-" in data or b"E-" in data) and _TINY.search(data):
         return None
     digits = data.translate(_DIGITS_AND_SEPARATORS)
     if _CARD in digits and (_VERY_LONG in digits or holds_card_number(data)):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+
+WIDEST_NUMBER: Final = 330
+"""Decimal digits before or after the point: every double is within, and PostgreSQL's numeric holds it."""
 
 
 def loads(text: str | bytes) -> Any:

@@ -38,7 +38,7 @@ _LINK: Final = text(
     """
     update preauthorization a
     set shopping_trip_id = p.shopping_trip_id, next_attempt_at = coalesce(a.next_attempt_at, cast(:now as timestamptz))
-    from purchase p, jsonb_path_query(p.raw_body, '$.shoppingTrip.authEvents[*].id') as event (id)
+    from purchase p, jsonb_path_query(p.raw_body::jsonb, '$.shoppingTrip.authEvents[*].id') as event (id)
     where p.shopping_trip_id = :trip and a.auth_event_id = event.id #>> '{}' and a.store_id = p.store_id
       and a.shopping_trip_id is null
     """

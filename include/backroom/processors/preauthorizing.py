@@ -61,7 +61,7 @@ _CART: Final = text(
     """
     select p.shopping_trip_id from purchase p
     where p.store_id = :store and p.business_date between :from_day and :to_day and p.shopper_id = :shopper
-      and p.raw_body @? cast(:path as jsonpath)
+      and p.raw_body::jsonb @? cast(:path as jsonpath)
     limit 1
     """
 )

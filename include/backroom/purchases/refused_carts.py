@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
@@ -136,6 +137,8 @@ def _read(body: bytes, status: int) -> tuple[PurchasesRequest, str]:
 
 
 def _check(value: Any, levels: int) -> None:
+    if isinstance(value, Decimal | int) and abs(Decimal(value).adjusted()) > exact_json.WIDEST_NUMBER:
+        raise _Refused("body: a number is out of range")
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             raise _Refused("body: a string holds NUL or an unpaired surrogate")

@@ -85,14 +85,14 @@ def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[s
 # What a cart from a shelf relies on. A card's token is the one that Amazon asked about at the gate, where it did.
 _STORE = Statement(f"""
     with cart as materialized (
-        select * from jsonb_to_recordset(%(carts)s::jsonb) as cart (
+        select * from json_to_recordset(%(carts)s::json) as cart (
             purchase_id text, shopping_trip_id text, request_id text, store_id text, business_date date,
             entry_method text, shopper_id text, shopper_type text, shopper_identity text, trip_started_at timestamptz,
             trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
             tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text,
-            raw_body jsonb,
+            raw_body json,
             answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids text[],
-            tax_included boolean, lines jsonb,
+            tax_included boolean, lines json,
             {OPENING_COLUMNS})
     ), purchased as (
         insert into purchase (
@@ -121,7 +121,7 @@ _STORE = Statement(f"""
     ), line as materialized (
         select cart.shopping_trip_id, cart.tax_included, line.*
         from cart join purchased using (shopping_trip_id)
-        cross join lateral jsonb_to_recordset(cart.lines) as line (
+        cross join lateral json_to_recordset(cart.lines) as line (
             n int, li text, i text, t text, s text, q numeric, u text, p numeric, pu text, la numeric, ps jsonb,
             pa numeric, c text, r numeric, j text, ta numeric, z numeric)
     ), lined as (
@@ -164,7 +164,7 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
         "lines": _line_rows(purchase),
         "priced_by": purchase.priced_by,
         "body_hash": cart.meaning(),
-        "raw_body": orjson.Fragment(purchase.raw_body),  # as it came: jsonb keeps every digit, a float would not
+        "raw_body": orjson.Fragment(purchase.raw_body),  # as it came, digit by digit
         "answer": purchase.answer,
         "received_at": purchase.received_at,
         "shelf_version": purchase.shelf_version,

@@ -1,6 +1,7 @@
 """The price book, and each cart that Amazon handed over, priced."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -141,7 +142,7 @@ purchase = Table(
     Column("total", Amount, nullable=False, comment="list_total - promotion_total + tax_total - tax_included_total"),
     Column("priced_by", Text, nullable=False, server_default="PRICE_BOOK"),
     Column("body_hash", Text, nullable=False, comment="SHA-256 of the cart's meaning, to notice another cart"),
-    Column("raw_body", Json, nullable=False),
+    Column("raw_body", JSON, nullable=False),
     Column("response_body", LargeBinary, nullable=False, comment="repeated byte for byte with 201"),
     Column("received_at", Instant, nullable=False),
     CheckConstraint("entry_method in ('APP','CREDIT_CARD')", name="entry_method"),
