@@ -189,6 +189,72 @@ class Books:
                     detail="US-NY" if account == "tax_payable" else "", amount=amount, currency=self.currency,
                 )  # fmt: skip
 
+    def hear(
+        self,
+        trip: str,
+        *,
+        captured: str | None,
+        price: str | None = None,
+        tax: str = "0",
+        at: datetime = ENDED,
+        **detail: Any,
+    ) -> None:
+        """Amazon's events of a trip: its capture (None: declined), and its cart where it has a price."""
+        subtype = "CaptureApproved" if captured is not None else "CaptureDeclined"
+        pay = {"amount": {"amount": captured or "8.12", "code": self.currency}, "subtype": subtype, **detail}
+        self.event(trip, "PAYMENT", subtype, pay, at)
+        if price is not None:
+            items = [{"lineNumber": 1, "priceValue": price, "taxValue": tax}]
+            self.event(trip, "CART", None, {"currency": self.currency, "items": items}, at)
+
+    def event(self, trip: str, kind: str, subtype: str | None, detail: dict[str, Any], at: datetime) -> None:
+        self.insert(
+            "feed_event", event_id=f"{trip}-{kind}-{next(_numbers)}", detail_type=kind, subtype=subtype,
+            shopping_trip_id=trip, store_id=self.store_id, happened_at=at, received_at=at,
+            envelope={"detail": {"shoppingTripId": trip, "storeId": self.store_id, **detail}},
+        )  # fmt: skip
+
+    def refund(
+        self, trip: str, amount: str, *, instrument: str = "CAPTURE", state: str = "FINAL", is_return: bool = False,
+        at: datetime = ENDED,
+    ) -> None:  # fmt: skip
+        """What we gave back of a trip, not booked."""
+        requests = TABLES["refund_request"]
+        number = self.connection.execute(
+            requests.insert().values(
+                asked_key=f"{trip}-{next(_numbers)}", shopping_trip_id=trip, store_id=self.store_id,
+                currency=self.currency, amount=Decimal(amount), reason="OTHER", requested_by="finance",
+                requested_at=at, state="DONE", is_return=is_return,
+            ).returning(requests.c.request_id)
+        ).scalar_one()  # fmt: skip
+        self.insert(
+            "refund", request_id=number, shopping_trip_id=trip, store_id=self.store_id, instrument=instrument,
+            refund_request_key=f"{trip}-{next(_numbers)}", currency=self.currency, amount=Decimal(amount), state=state,
+            initiated_at=at, final_at=at if state == "FINAL" else None,
+        )  # fmt: skip
+
+    def post(self, trip: str, *, day: date = DAY, **amounts: str) -> None:
+        """A transaction of the trip in the ledger, debits positive."""
+        transactions = TABLES["ledger_transaction"]
+        number = self.connection.execute(
+            transactions.insert().values(
+                source=f"test:{trip}:{next(_numbers)}", kind="TEST", store_id=self.store_id, shopping_trip_id=trip,
+                business_date=day, happened_at=ENDED,
+            ).returning(transactions.c.transaction_id)
+        ).scalar_one()  # fmt: skip
+        for posting, (account, amount) in enumerate(amounts.items(), 1):
+            self.insert(
+                "ledger_posting", transaction_id=number, posting_number=posting, account=account, detail="",
+                amount=Decimal(amount), currency=self.currency,
+            )  # fmt: skip
+
+    def pay_out(self, trip: str | None, amount: str, *, reference: str = "pay-1", kind: str = "CAPTURE") -> None:
+        self.insert(
+            "processor_payout_line", processor="SANDBOX", payout_id=f"po-{next(_numbers)}", line_number=1, kind=kind,
+            reference=reference, shopping_trip_id=trip, amount=Decimal(amount), currency=self.currency,
+            paid_out_on=DAY, received_at=ENDED,
+        )  # fmt: skip
+
     def ask(self, trip: str, kind: str = "BAD_CART") -> None:
         self.insert(
             "review_case", kind=kind, subject=trip, store_id=self.store_id, asked_by="purchases", question="?",

@@ -60,7 +60,7 @@ def test_a_released_day_is_judged_as_of_its_release(shop: Books, database: Engin
     runs = reconciliation_tasks.reconcile(**_context(partition_key="STORE-001|2026-03-02"))
     with database.connect() as connection:
         as_of = connection.execute(
-            text("select as_of from reconciliation_run where run_id = :run"), {"run": runs[0]}
+            text("select coalesce(checked_at, as_of) from reconciliation_run where run_id = :run"), {"run": runs[0]}
         ).scalar_one()
     assert as_of == RELEASED
 

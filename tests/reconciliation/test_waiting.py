@@ -30,9 +30,28 @@ def test_a_missing_order_is_late_when_the_files_are_all_in_or_at_the_cut_off(
     assert books.outcome(trip)[0] == outcome
 
 
-def test_a_store_without_files_is_judged_without_orders(books: Books) -> None:
+def test_a_store_with_events_only_is_judged_by_its_events(books: Books) -> None:
     books.connection.execute(
         text("update store set feeds = '{EVENTS}' where store_id = :store"), {"store": books.store_id}
+    )
+    told, bent, silent, halved, declined = (books.trip(order=None) for _ in range(5))
+    for trip, captured, cart in ((told, "8.12", "7.50"), (bent, "9.00", "7.50"), (declined, None, "7.50")):
+        books.hear(trip, captured=captured, price=cart, tax="0.62")
+    books.hear(halved, captured="8.12")
+    books.reconcile()
+    assert books.outcome(told)[0] == "MATCHED"
+    assert books.breaks() == [
+        (bent, 0, "OVER_CAPTURED"),
+        (silent, 0, "MISSING_ORDER"),
+        (halved, 0, "INCOMPLETE_ORDER"),
+        (declined, 0, "UNDER_CAPTURED"),
+    ]
+
+
+def test_a_store_with_neither_feed_is_judged_without_orders(books: Books) -> None:
+    books.connection.execute(
+        text("update store set feeds = '{}', trust_capture_answer = true where store_id = :store"),
+        {"store": books.store_id},
     )
     trip = books.trip(order=None)
     bent = books.trip(order=None)
@@ -40,7 +59,7 @@ def test_a_store_without_files_is_judged_without_orders(books: Books) -> None:
     books.reconcile()
     outcome, note = books.outcome(trip)
     assert outcome == "MATCHED"
-    assert "no files" in note
+    assert "neither files nor events" in note
     assert {kind for of, _, kind in books.breaks() if of == bent} == {"UNDER_CAPTURED", "LEDGER"}
     assert {of for of, _, _ in books.breaks()} == {bent}
 

@@ -21,13 +21,13 @@ ZERO = Decimal(0)
 Row = dict[str, Any]
 
 
-def of_day(connection: Connection, *, run_id: int, store_id: str, business_date: date) -> Row:
+def of_day(connection: Connection, *, store_id: str, business_date: date) -> Row:
     """Every figure of the report of that store and day, ready for JSON; the run has judged the day's trips."""
     store = connection.execute(
         text("select name, time_zone, currency, tax_jurisdiction, feeds, test from store where store_id = :store_id"),
         {"store_id": store_id},
     ).one()
-    day = _Day(connection, run_id, store_id, business_date, store.currency)
+    day = _Day(connection, store_id, business_date, store.currency)
     found: Row = {
         "store": {
             "name": store.name,
@@ -55,10 +55,10 @@ def of_day(connection: Connection, *, run_id: int, store_id: str, business_date:
 class _Day:
     """Runs one query after another about the same store and day; money comes back as text in its currency's places."""
 
-    def __init__(self, connection: Connection, run_id: int, store_id: str, business_date: date, currency: str) -> None:
+    def __init__(self, connection: Connection, store_id: str, business_date: date, currency: str) -> None:
         self.connection, self.currency = connection, currency
         self.business_date = business_date
-        self.parameters = {"run_id": run_id, "store_id": store_id, "business_date": business_date}
+        self.parameters = {"store_id": store_id, "business_date": business_date}
 
     def all(self, query: str, **more: Any) -> list[Row]:
         """Every row."""
@@ -168,7 +168,8 @@ AMAZON = """
     from amazon_order o
     left join purchase p on p.shopping_trip_id = o.shopping_trip_id and p.store_id = o.store_id
     where o.store_id = :store_id and o.shopping_trip_id in (
-        select shopping_trip_id from reconciliation_trip where run_id = :run_id)
+        select shopping_trip_id from reconciliation_trip
+        where store_id = :store_id and business_date = :business_date)
 """
 
 BREAKS = """
@@ -184,7 +185,8 @@ LEDGER = """
            -coalesce(sum(p.amount) filter (where p.amount < 0), 0) as credit, sum(p.amount) as balance
     from ledger_transaction t join ledger_posting p using (transaction_id)
     where t.store_id = :store_id and t.shopping_trip_id in (
-        select shopping_trip_id from reconciliation_trip where run_id = :run_id)
+        select shopping_trip_id from reconciliation_trip
+        where store_id = :store_id and business_date = :business_date)
     group by 1, 2 order by 1, 2
 """
 

@@ -63,7 +63,7 @@ WAITING = """
            t.note
     from reconciliation_trip t
     left join purchase p on p.shopping_trip_id = t.shopping_trip_id and p.store_id = t.store_id
-    where t.run_id = :run_id and t.outcome = 'EXPECTED'
+    where t.store_id = :store_id and t.business_date = :day and t.outcome = 'EXPECTED'
     order by t.shopping_trip_id
 """
 
@@ -87,7 +87,7 @@ def of_run(connection: Connection, run_id: int) -> StoreDay:
     return StoreDay(
         **run._asdict(),
         breaks=_rows(connection, BREAKS, store_id=run.store_id, day=run.business_date),
-        waiting=_rows(connection, WAITING, run_id=run_id),
+        waiting=_rows(connection, WAITING, store_id=run.store_id, day=run.business_date),
     )
 
 
@@ -119,8 +119,8 @@ def current(connection: Connection, run_id: int) -> int:
     )
 
 
-def trip_rows(connection: Connection, run_id: int) -> Iterator[Row]:
-    """Every trip of a run with its amounts, by the end of the trip; streamed."""
+def trip_rows(connection: Connection, *, store_id: str, business_date: date) -> Iterator[Row]:
+    """Every trip of a store's day with its amounts, by the end of the trip; streamed."""
     result = connection.execute(
         text("""
             select t.shopping_trip_id, t.entry_method, p.trip_ended_at at time zone s.time_zone as ended_local,
@@ -132,10 +132,10 @@ def trip_rows(connection: Connection, run_id: int) -> Iterator[Row]:
             join store s using (store_id)
             left join purchase p on p.shopping_trip_id = t.shopping_trip_id and p.store_id = t.store_id
             left join debt d on d.shopping_trip_id = t.shopping_trip_id and d.store_id = t.store_id
-            where t.run_id = :run_id
+            where t.store_id = :store_id and t.business_date = :day
             order by ended_local nulls last, t.shopping_trip_id
         """),
-        {"run_id": run_id},
+        {"store_id": store_id, "day": business_date},
         execution_options={"stream_results": True, "yield_per": 2_000},
     )
     for row in result.mappings():

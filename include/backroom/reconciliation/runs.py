@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
-from backroom.reconciliation import break_keeping, figures, rows
+from backroom.feeds.completeness import windows
+from backroom.reconciliation import break_keeping, figures, fingerprint, gathering, judged, rows
 from backroom.reconciliation.matching import judge
-from backroom.reconciliation.sides import Deadlines, Trip
-from backroom.reconciliation.verdict import Outcome, Verdict
+from backroom.reconciliation.plain import keep_plain
+from backroom.reconciliation.sides import Deadlines
+from backroom.reconciliation.verdict import Outcome
 from backroom.settings import Settings, settings
 
 LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: what is older is a person's business
@@ -24,7 +24,10 @@ LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: wh
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What one run found. `breaks_open` counts breaks, of which one trip may have several."""
+    """What one run found. `breaks_open` counts breaks, of which one trip may have several.
+
+    `unchanged`: nothing was new, and no deadline passed that would change a verdict; the run before stands.
+    """
 
     run_id: int
     store_id: str
@@ -38,6 +41,7 @@ class RunSummary:
     breaks_open: int
     breaks_opened: int
     breaks_closed: int
+    unchanged: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -50,43 +54,80 @@ def reconcile_day(
     """One run over a store's business day, as of `now` (UTC), in the caller's transaction.
 
     Run it as often as wanted: outcomes and breaks are brought up to date, a break that is gone is closed, none is
-    deleted or opened twice. `complete` says that the day's files are all in. Raises BackroomError for no such store.
+    deleted or opened twice, and where nothing is new the run before stands. `complete` says that the day's files are
+    all in. Raises BackroomError for no such store.
     """
     _one_at_a_time(connection, store_id, business_date)
-    deadlines = _deadlines(connection, store_id, business_date, settings())
-    run_id, revision = _open_run(connection, store_id, business_date, complete=complete, now=now)
+    connection.execute(text(f"set local work_mem = '{settings().reconciliation_work_mem_mb}MB'"))
+    day = _day(connection, store_id, business_date, complete=complete, now=now)
+    before = _newest_run(connection, store_id, business_date)
+    only = None
+    if before is not None and before.fingerprint == day.fingerprint:
+        only = _undecided(connection, store_id, business_date)
     _stage(connection)
-    lines = rows.differing_lines(connection, store_id=store_id, business_date=business_date)
-    outcomes: Counter[Outcome] = Counter()
-    token_life = timedelta(hours=settings().token_life_hours)
-    for batch in rows.trips(connection, store_id=store_id, business_date=business_date, token_life=token_life):
-        judged = [
-            (
-                trip,
-                judge(trip, lines.get(trip.shopping_trip_id, ()), deadlines=deadlines, complete=complete, now=now),
-            )
-            for trip in batch
-        ]
-        outcomes.update(verdict.outcome for _, verdict in judged)
-        _copy(connection, judged)
-    _keep_trips(connection, run_id, store_id, business_date)
+    if only != []:
+        gathering.gather(connection, store_id=store_id, business_date=business_date, only=only)
+        _judge(connection, day)
+    if before is not None and only is not None and not judged.differs(connection, store_id, business_date):
+        return _stands(connection, before, now)
+    run_id, revision = _open_run(connection, day)
+    judged.keep_trips(connection, run_id, store_id, business_date, all_of_them=only is None)
     opened, closed = break_keeping.keep(connection, store_id, business_date, now)
-    summary = RunSummary(
-        run_id=run_id,
+    return _close_run(connection, day, run_id, revision, opened=opened, closed=closed)
+
+
+@dataclass(frozen=True)
+class _Day:
+    """What a run is about."""
+
+    store_id: str
+    business_date: date
+    complete: bool
+    now: datetime
+    deadlines: Deadlines
+    fingerprint: str
+
+
+def _day(connection: Connection, store_id: str, business_date: date, *, complete: bool, now: datetime) -> _Day:
+    zone = connection.execute(
+        text("select time_zone from store where store_id = :store_id"), {"store_id": store_id}
+    ).scalar_one_or_none()
+    if zone is None:
+        raise BackroomError(f"there is no store {store_id}; `backroom stores list` shows those there are")
+    deadlines = _deadlines(business_date, zone, settings())
+    margin = timedelta(minutes=settings().day_complete_margin_minutes)
+    seen = fingerprint.of_day(
+        connection,
         store_id=store_id,
         business_date=business_date,
-        revision=revision,
-        as_of=now,
-        complete=complete,
-        trips=outcomes.total(),
-        matched=outcomes[Outcome.MATCHED],
-        expected=outcomes[Outcome.EXPECTED],
-        breaks_open=_open_breaks(connection, store_id, business_date),
-        breaks_opened=opened,
-        breaks_closed=closed,
+        windows=windows(business_date, zone, margin=margin),
+        settings=(complete, deadlines, settings().token_life_hours),
     )
-    _close_run(connection, summary)
-    return summary
+    return _Day(store_id, business_date, complete, now, deadlines, seen)
+
+
+def _judge(connection: Connection, day: _Day) -> None:
+    """Every gathered trip into judged_trip, and what breaks into found_break."""
+    keep_plain(connection)
+    lines = rows.differing_lines(connection)
+    token_life = timedelta(hours=settings().token_life_hours)
+    for batch in rows.trips(connection, token_life=token_life):
+        judged.copy(
+            connection,
+            [
+                (
+                    trip,
+                    judge(
+                        trip,
+                        lines.get(trip.shopping_trip_id, ()),
+                        deadlines=day.deadlines,
+                        complete=day.complete,
+                        now=day.now,
+                    ),
+                )
+                for trip in batch
+            ],
+        )
 
 
 def released_as_complete(connection: Connection, *, store_id: str, business_date: date) -> bool:
@@ -125,33 +166,71 @@ def _one_at_a_time(connection: Connection, store_id: str, business_date: date) -
     )
 
 
-def _deadlines(connection: Connection, store_id: str, business_date: date, config: Settings) -> Deadlines:
-    zone = connection.execute(
-        text("select time_zone from store where store_id = :store_id"), {"store_id": store_id}
-    ).scalar_one_or_none()
-    if zone is None:
-        raise BackroomError(f"there is no store {store_id}; `backroom stores list` shows those there are")
+def _deadlines(business_date: date, zone: str, config: Settings) -> Deadlines:
     _, end = business_day_bounds(business_date, zone)
     return Deadlines(
         order_due=end + timedelta(hours=config.day_release_cutoff_hours),
         evidence=timedelta(hours=config.capture_evidence_hours),
         booking=timedelta(minutes=config.booking_due_minutes),
+        refund=timedelta(hours=config.refund_evidence_hours),
+        payout=timedelta(days=config.payout_due_days),
     )
 
 
-def _open_run(
-    connection: Connection, store_id: str, business_date: date, *, complete: bool, now: datetime
-) -> tuple[int, int]:
+def _newest_run(connection: Connection, store_id: str, business_date: date) -> Row[Any] | None:
+    return connection.execute(
+        text("""
+            select run_id, store_id, business_date, revision, as_of, complete, trips, matched, expected, breaks_open,
+                   -- within one transaction all versions of a row have its number: nothing can be told
+                   case when cast(xmin as text) <> cast(cast(pg_current_xact_id() as xid) as text) then fingerprint end
+                       as fingerprint
+            from reconciliation_run where store_id = :store_id and business_date = :day
+            order by revision desc limit 1
+        """),
+        {"store_id": store_id, "day": business_date},
+    ).one_or_none()
+
+
+def _undecided(connection: Connection, store_id: str, business_date: date) -> list[str]:
+    """The trips whose verdict time alone may change."""
+    found = connection.execute(
+        text(
+            "select shopping_trip_id from reconciliation_trip"
+            " where store_id = :store_id and business_date = :day and outcome <> 'MATCHED' order by 1"
+        ),
+        {"store_id": store_id, "day": business_date},
+    )
+    return list(found.scalars())
+
+
+def _stands(connection: Connection, before: Row[Any], now: datetime) -> RunSummary:
+    connection.execute(
+        text("update reconciliation_run set checked_at = :now where run_id = :run_id"),
+        {"now": now, "run_id": before.run_id},
+    )
+    told = before._asdict()
+    del told["fingerprint"]
+    return RunSummary(**told, breaks_opened=0, breaks_closed=0, unchanged=True)
+
+
+def _open_run(connection: Connection, day: _Day) -> tuple[int, int]:
     row = connection.execute(
         text("""
             insert into reconciliation_run
-                (store_id, business_date, revision, as_of, complete, trips, matched, expected, breaks_open, figures)
+                (store_id, business_date, revision, as_of, complete, trips, matched, expected, breaks_open, figures,
+                 fingerprint)
             select cast(:store_id as text), cast(:day as date), coalesce(max(revision), 0) + 1,
-                   cast(:now as timestamptz), cast(:complete as boolean), 0, 0, 0, 0, '{}'
+                   cast(:now as timestamptz), cast(:complete as boolean), 0, 0, 0, 0, '{}', cast(:fingerprint as text)
             from reconciliation_run where store_id = :store_id and business_date = :day
             returning run_id, revision
         """),
-        {"store_id": store_id, "day": business_date, "now": now, "complete": complete},
+        {
+            "store_id": day.store_id,
+            "day": day.business_date,
+            "now": day.now,
+            "complete": day.complete,
+            "fingerprint": day.fingerprint,
+        },
     ).one()
     return row.run_id, row.revision
 
@@ -162,7 +241,8 @@ def _stage(connection: Connection) -> None:
             create temporary table if not exists judged_trip (
                 shopping_trip_id text, outcome text, note text, entry_method text, currency text,
                 purchase_total numeric, charge_state text, charge_captured numeric, order_total numeric,
-                order_captured numeric, ledger_captured numeric) on commit delete rows;
+                order_captured numeric, ledger_captured numeric, matched_by text, confidence numeric,
+                their_trip_id text, reading text) on commit delete rows;
             create temporary table if not exists found_break (
                 shopping_trip_id text, line_number integer, kind text, ours text, theirs text, difference numeric,
                 currency text, explanation text) on commit delete rows;
@@ -171,64 +251,51 @@ def _stage(connection: Connection) -> None:
     )
 
 
-def _copy(connection: Connection, judged: Iterable[tuple[Trip, Verdict]]) -> None:
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor, cursor.copy("copy judged_trip from stdin") as copy:
-        for trip, verdict in judged:
-            purchase, charge, order = trip.purchase, trip.charge, trip.order
-            side = purchase or order
-            copy.write_row(
-                (
-                    trip.shopping_trip_id,
-                    verdict.outcome.value,
-                    verdict.note,
-                    side.entry_method if side else None,
-                    trip.currency,
-                    purchase.total if purchase else None,
-                    charge.state if charge else None,
-                    charge.captured if charge else None,
-                    order.total if order else None,
-                    order.captured if order else None,
-                    trip.booked.captured if trip.booked else None,
-                )
-            )
-    with driver.cursor() as cursor, cursor.copy("copy found_break from stdin") as copy:
-        for trip, verdict in judged:
-            for found in verdict.findings.values():
-                copy.write_row(
-                    (
-                        trip.shopping_trip_id,
-                        found.line_number,
-                        found.kind.value,
-                        found.ours,
-                        found.theirs,
-                        found.difference,
-                        trip.currency,
-                        found.explanation,
-                    )
-                )
-
-
-def _keep_trips(connection: Connection, run_id: int, store_id: str, business_date: date) -> None:
+def _close_run(
+    connection: Connection, day: _Day, run_id: int, revision: int, *, opened: int, closed: int
+) -> RunSummary:
+    where = {"store_id": day.store_id, "day": day.business_date}
+    of = {
+        row.outcome: row.trips
+        for row in connection.execute(
+            text(
+                "select outcome, count(*) as trips from reconciliation_trip"
+                " where store_id = :store_id and business_date = :day group by 1"
+            ),
+            where,
+        )
+    }
+    summary = RunSummary(
+        run_id=run_id,
+        store_id=day.store_id,
+        business_date=day.business_date,
+        revision=revision,
+        as_of=day.now,
+        complete=day.complete,
+        trips=sum(of.values()),
+        matched=of.get(Outcome.MATCHED, 0),
+        expected=of.get(Outcome.EXPECTED, 0),
+        breaks_open=_open_breaks(connection, day.store_id, day.business_date),
+        breaks_opened=opened,
+        breaks_closed=closed,
+    )
+    frozen = figures.of_day(connection, store_id=day.store_id, business_date=day.business_date)
     connection.execute(
         text("""
-            insert into reconciliation_trip as kept
-                (store_id, business_date, shopping_trip_id, run_id, outcome, note, entry_method, currency,
-                 purchase_total, charge_state, charge_captured, order_total, order_captured, ledger_captured)
-            select cast(:store_id as text), cast(:day as date), shopping_trip_id, cast(:run_id as bigint),
-                   outcome, note, entry_method, currency,
-                   purchase_total, charge_state, charge_captured, order_total, order_captured, ledger_captured
-            from judged_trip
-            on conflict (store_id, business_date, shopping_trip_id) do update set
-                run_id = excluded.run_id, outcome = excluded.outcome, note = excluded.note,
-                entry_method = excluded.entry_method, currency = excluded.currency,
-                purchase_total = excluded.purchase_total, charge_state = excluded.charge_state,
-                charge_captured = excluded.charge_captured, order_total = excluded.order_total,
-                order_captured = excluded.order_captured, ledger_captured = excluded.ledger_captured
+            update reconciliation_run set trips = :trips, matched = :matched, expected = :expected,
+                   breaks_open = :breaks_open, figures = cast(:figures as jsonb)
+            where run_id = :run_id
         """),
-        {"store_id": store_id, "day": business_date, "run_id": run_id},
+        {
+            "run_id": run_id,
+            "trips": summary.trips,
+            "matched": summary.matched,
+            "expected": summary.expected,
+            "breaks_open": summary.breaks_open,
+            "figures": json.dumps(frozen),
+        },
     )
+    return summary
 
 
 def _open_breaks(connection: Connection, store_id: str, business_date: date) -> int:
@@ -240,25 +307,4 @@ def _open_breaks(connection: Connection, store_id: str, business_date: date) -> 
             ),
             {"store_id": store_id, "day": business_date},
         ).scalar_one()
-    )
-
-
-def _close_run(connection: Connection, summary: RunSummary) -> None:
-    frozen = figures.of_day(
-        connection, run_id=summary.run_id, store_id=summary.store_id, business_date=summary.business_date
-    )
-    connection.execute(
-        text("""
-            update reconciliation_run set trips = :trips, matched = :matched, expected = :expected,
-                   breaks_open = :breaks_open, figures = cast(:figures as jsonb)
-            where run_id = :run_id
-        """),
-        {
-            "run_id": summary.run_id,
-            "trips": summary.trips,
-            "matched": summary.matched,
-            "expected": summary.expected,
-            "breaks_open": summary.breaks_open,
-            "figures": json.dumps(frozen),
-        },
     )

@@ -39,22 +39,58 @@ class Charge:
     changed_at: datetime  # the newest event or attempt
     debt: Decimal = ZERO
     debt_open: Decimal = ZERO
+    debt_returned: Decimal = ZERO  # more came for the trip than was owed: so much goes back
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Amazon's order of the trip: the newest, with the captured and refunded amounts of all of them."""
+    """Amazon's order of the trip: the newest, with the captured and refunded amounts of all of them.
+
+    From events alone it has no entry method, and no total before its cart event has come.
+    """
 
     order_id: str
     status: str
-    entry_method: str
+    entry_method: str | None
     currency: str
-    total: Decimal
+    total: Decimal | None
     captured: Decimal
-    refunded: Decimal
+    refunded: Decimal | None
     updated_at: datetime
     incomplete: bool = False
-    orders: int = 1
+    orders: int = 1  # those that stand
+    superseded: int = 0  # cancelled without a capture, beside one that stands
+    from_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What Amazon's events say of the trip. None: no event says it."""
+
+    captured: Decimal | None
+    total: Decimal | None
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """What we gave back."""
+
+    of_sale: Decimal = ZERO  # all that undoes the sale, a debt's reduction included
+    paid_back: Decimal = ZERO  # by card or payoff, begun or final
+    card: Decimal = ZERO  # by the trip's card, final
+    card_on_its_way: Decimal = ZERO  # asked for, not final
+    returned: Decimal = ZERO  # of a second payment, final
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOut:
+    """What the retailer's own processor paid out for the trip, before fees."""
+
+    captured: Decimal
+    refunded: Decimal
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +103,8 @@ class Booked:
     initiated: Decimal = ZERO
     captured: Decimal = ZERO
     debt_open: Decimal = ZERO
+    refunds_net: Decimal = ZERO  # of the sale, without its tax
+    refunded: Decimal = ZERO  # begun or final, by whatever instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +117,15 @@ class Trip:
     charge: Charge | None = None
     order: Order | None = None
     booked: Booked | None = None
-    has_files: bool = True  # without files the store has no orders to compare
+    has_files: bool = True
+    has_events: bool = False  # with neither, the store has no side of Amazon's to compare
+    own_processor: bool = False  # the retailer's processor moves the money, and pays it out
+    heard: Heard | None = None
+    refunded: Refunded = Refunded()
+    paid_out: PaidOut | None = None
+    matched_by: str | None = None
+    confidence: Decimal | None = None
+    their_trip_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +163,5 @@ class Deadlines:
     order_due: datetime  # when Amazon's order of any trip of the day must be in
     evidence: timedelta  # how long an initiated effect may lack evidence
     booking: timedelta  # how long the ledger may be behind the charge
+    refund: timedelta = timedelta(days=3)  # how long an initiated refund may lack evidence
+    payout: timedelta = timedelta(days=5)  # how long after its capture a processor's payout is due

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,11 +40,22 @@ class Kind(StrEnum):
     CURRENCY = "CURRENCY"
     ENTRY_METHOD = "ENTRY_METHOD"
     STATUS = "STATUS"
+    FEEDS = "FEEDS"
+    FOUND_AFTER_PAYOFF = "FOUND_AFTER_PAYOFF"
+    MISSING_PAYOUT = "MISSING_PAYOUT"
+    PAYOUT = "PAYOUT"
     LEDGER = "LEDGER"
 
 
+class Reading(StrEnum):
+    """How the sides of a trip that agrees came to agree, where that is worth telling."""
+
+    SUPERSEDED = "SUPERSEDED"
+    FOUND_AFTER_PAYOFF = "FOUND_AFTER_PAYOFF"
+
+
 MEANING = {
-    Kind.MISSING_ORDER: "We hold a purchase; Amazon's files show no order, and it is late.",
+    Kind.MISSING_ORDER: "We hold a purchase; Amazon shows no order, and it is late.",
     Kind.MISSING_PURCHASE: "Amazon shows an order; we were never handed its cart.",
     Kind.MISSING_CHARGE: "A priced purchase that nothing was opened to charge.",
     Kind.INCOMPLETE_ORDER: "The lines of Amazon's order do not add up to its total, and it is late.",
@@ -52,7 +64,7 @@ MEANING = {
     Kind.UNBILLED: "Lines of a cart that were never charged, because nobody said in time what they are.",
     Kind.OVER_CAPTURED: "More was taken from the card than we may keep.",
     Kind.UNDER_CAPTURED: "Less was taken from the card than we booked, and no debt covers the rest.",
-    Kind.REFUND: "Amazon shows a refund that we did not ask for.",
+    Kind.REFUND: "Amazon has refunded another amount than we asked for.",
     Kind.LINE: "A line on one side only, or for another product.",
     Kind.QUANTITY: "The same line, another quantity or unit.",
     Kind.PRICE: "The same line, another shelf price or line price.",
@@ -62,6 +74,10 @@ MEANING = {
     Kind.CURRENCY: "The two sides speak of different currencies.",
     Kind.ENTRY_METHOD: "App for one side, card for the other.",
     Kind.STATUS: "The amounts agree; what has become of the charge does not.",
+    Kind.FEEDS: "Amazon's files and its events tell different stories of the trip.",
+    Kind.FOUND_AFTER_PAYOFF: "A capture came to light after its debt was paid, and the second payment is not back yet.",
+    Kind.MISSING_PAYOUT: "Our processor captured, and its payout of it is late.",
+    Kind.PAYOUT: "Our processor paid out another amount than it captured and refunded.",
     Kind.LEDGER: "The books do not say what the purchase and its charge say.",
 }
 
@@ -86,6 +102,7 @@ class Verdict:
     findings: dict[tuple[int, Kind], Finding] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reading: Reading | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -129,3 +146,8 @@ def shown(amount: Decimal, currency: str) -> str:
     """With the currency's places, or exactly where that would hide something."""
     rounded = round_amount(amount, currency)
     return f"{rounded if rounded == amount else amount.normalize():f}"
+
+
+def shown_instant(moment: datetime) -> str:
+    """To the minute."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

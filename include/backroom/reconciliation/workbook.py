@@ -241,7 +241,7 @@ def _trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], connectio
     )  # fmt: skip
     table.heading()
     for day in days:
-        for row in pages.trip_rows(connection, day.run_id):
+        for row in pages.trip_rows(connection, store_id=day.store_id, business_date=day.business_date):
             ours, theirs = row["charge_captured"], row["order_captured"]
             left, right = xl_rowcol_to_cell(table.row, 10), xl_rowcol_to_cell(table.row, 13)
             gap = None if ours is None or theirs is None else Formula(f"={right}-{left}", theirs - ours)

@@ -1,0 +1,47 @@
+"""What the retailer's own processor pays out, against what it captured and refunded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from tests.reconciliation.conftest import ENDED, Books
+
+
+@pytest.fixture
+def own(books: Books) -> Books:
+    """A store that charges through its own processor, whose captures Amazon's orders do not show."""
+    books.connection.execute(
+        text("update store set payment_processor = 'SANDBOX' where store_id = :store"), {"store": books.store_id}
+    )
+    return books
+
+
+def _trip(books: Books) -> str:
+    trip = books.trip()
+    books.change("amazon_order", trip, captured=0, status="OPEN")
+    return trip
+
+
+def test_payouts_are_due_days_after_the_capture_and_then_missing(own: Books) -> None:
+    late, paid, short, split = (_trip(own) for _ in range(4))
+    own.pay_out(paid, "8.12")
+    own.pay_out(short, "8.00")
+    own.pay_out(split, "5.00")
+    own.pay_out(split, "3.12")
+    assert own.reconcile().expected == 1
+    own.reconcile(now=ENDED + timedelta(days=6))
+    assert own.breaks() == [(late, 0, "MISSING_PAYOUT"), (short, 0, "PAYOUT")]
+
+
+def test_a_payout_that_names_no_trip_is_found_by_its_reference(own: Books) -> None:
+    trip = _trip(own)
+    own.insert(
+        "preauthorization", auth_event_id=f"gate-{trip}", store_id=own.store_id, shopper_id="s", processor="SANDBOX",
+        currency="USD", amount=75, state="USED", processor_reference="pay-77", shopping_trip_id=trip,
+        intended_at=ENDED,
+    )  # fmt: skip
+    own.pay_out(None, "8.12", reference="pay-77")
+    assert own.reconcile().matched == 1
