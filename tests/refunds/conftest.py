@@ -99,8 +99,11 @@ class Till(Books):
         with self.engine.begin() as connection:
             return approve(connection, made.request_id, by=by, reason="seen the goods", now=now)
 
-    def give_back(self, at: datetime = NEXT_DAY, **arguments: Any) -> Worked:
-        return work_due(self.engine, self.refunds, now=at, **{"store_id": self.store_id, "concurrency": 2, **arguments})
+    def give_back(
+        self, at: datetime = NEXT_DAY, *, client: Any = None, engine: Engine | None = None, **arguments: Any
+    ) -> Worked:
+        asked: dict[str, Any] = {"store_id": self.store_id, "concurrency": 2, **arguments}
+        return work_due(engine or self.engine, client or self.refunds, now=at, **asked)
 
     def look(self, at: datetime = NEXT_DAY) -> None:
         with self.engine.begin() as connection:

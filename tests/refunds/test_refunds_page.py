@@ -36,7 +36,7 @@ def test_the_database_knows_the_same_states() -> None:
     (said,) = [str(one.sqltext) for one in refund.constraints if "state in" in str(getattr(one, "sqltext", ""))]
     assert {state for state in State if f"'{state}'" in said} == set(State) == set(MOVES) == set(MEANS)
     assert said.count("'") == 2 * len(State)
-    assert RESERVING == set(State) - {State.REFUSED, State.DROPPED}
+    assert set(State) - {State.REFUSED, State.DROPPED} == RESERVING
 
 
 @pytest.mark.parametrize(("before", "after"), [("FINAL", "DUE"), ("DROPPED", "DUE"), ("WAITING", "INITIATED")])
