@@ -33,7 +33,9 @@ def test_the_page_names_every_reason_case_and_choice() -> None:
 
 
 def test_the_database_knows_the_same_states() -> None:
-    (said,) = [str(one.sqltext) for one in refund.constraints if "state in" in str(getattr(one, "sqltext", ""))]
+    (said,) = [
+        str(getattr(one, "sqltext", "")) for one in refund.constraints if "state in" in str(getattr(one, "sqltext", ""))
+    ]
     assert {state for state in State if f"'{state}'" in said} == set(State) == set(MOVES) == set(MEANS)
     assert said.count("'") == 2 * len(State)
     assert set(State) - {State.REFUSED, State.DROPPED} == RESERVING
