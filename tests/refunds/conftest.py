@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -34,6 +34,14 @@ class Till(Books):
     """Books of charges, and what refunds add to them. One store of its own per test."""
 
     refunds: RefundClient = field(kw_only=True)
+
+    def of_another_store(self) -> Till:
+        """The same at a store of its own, where nothing has happened and nobody is held."""
+        store_id = f"TILL-{next(_numbers):03d}"
+        add_store(self.engine, store_id)
+        with self.engine.begin() as connection:
+            connection.execute(text("delete from api_hold"))
+        return replace(self, store_id=store_id)
 
     def sold(self, *lines: Line, unit: str = "unit", at: datetime = NOON) -> str:
         """A trip with these lines and its charge, due at once. Each line's SKU is A, B, … in their order."""
