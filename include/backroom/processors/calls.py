@@ -121,7 +121,7 @@ class Calls:
         if result.outcome is Outcome.REFUSED:
             now = self.look_at(held, subject)
             if now.payment is not None and now.payment.state in (PaymentState.VOIDED, PaymentState.DECLINED):
-                return now
+                return now if earlier is None else self._settle(earlier, now)
         return result
 
     def refund(self, reference: str, subject: str, paid: str, amount: Money) -> Result:
