@@ -105,8 +105,10 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{url} does not answer")
 
 
-@pytest.fixture
-def _configured(database: Engine, stripe_url: str, processor_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def _configured(
+    database: Engine, stripe_url: str, processor_url: str, module_patch: pytest.MonkeyPatch
+) -> Iterator[None]:
     for name, value in {
         "BACKROOM_STRIPE_URL": stripe_url,
         "BACKROOM_STRIPE_SECRET_KEY": STRIPE_KEY,
@@ -114,11 +116,22 @@ def _configured(database: Engine, stripe_url: str, processor_url: str, monkeypat
         "BACKROOM_SANDBOX_PROCESSOR_KEY": SANDBOX_KEY,
         "BACKROOM_PROCESSOR_TIMEOUT_SECONDS": str(PATIENCE),
     }.items():
-        monkeypatch.setenv(name, value)
+        module_patch.setenv(name, value)
+    settings.cache_clear()
+    yield
     settings.cache_clear()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def processors(_configured: None) -> Iterator[dict[str, Processor]]:
+    """Clients that the tests of a module share."""
+    made: dict[str, Processor] = {"STRIPE": StripeProcessor(settings()), "SANDBOX": SandboxProcessor(settings())}
+    yield made
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture(scope="module")
 def stripe_client(stripe_url: str, _configured: None) -> stripe.StripeClient:
     """Stripe as the shopper's app would use it: makes customers and payment methods."""
     return stripe.StripeClient(STRIPE_KEY, base_addresses={"api": stripe_url})
@@ -280,31 +293,29 @@ class Shop:
             return [dict(row) for row in connection.execute(text(query), values).mappings()]
 
 
-def open_shop(engine: Engine, name: str, url: str, client: stripe.StripeClient | None = None) -> Shop:
-    store_id = f"OWN-{name}-{next(_numbers)}"
+def open_shop(engine: Engine, processor: Processor, url: str, client: stripe.StripeClient | None = None) -> Shop:
+    store_id = f"OWN-{processor.name}-{next(_numbers)}"
     add_store(engine, store_id)
     with engine.begin() as connection:
         connection.execute(
             text("update store set payment_processor = :name, preauthorization_amount = 20 where store_id = :store"),
-            {"name": name, "store": store_id},
+            {"name": processor.name, "store": store_id},
         )
-    made: Processor = StripeProcessor(settings()) if name == "STRIPE" else SandboxProcessor(settings())
-    return Shop(engine, store_id, made, url, client)
+    return Shop(engine, store_id, processor, url, client)
 
 
 @pytest.fixture
-def sandbox_shop(database: Engine, processor_url: str, _configured: None) -> Iterator[Shop]:
-    shop = open_shop(database, "SANDBOX", processor_url)
+def sandbox_shop(database: Engine, processor_url: str, processors: dict[str, Processor]) -> Shop:
+    shop = open_shop(database, processors["SANDBOX"], processor_url)
     shop.control("reset", {})
-    yield shop
-    shop.processor.close()
+    return shop
 
 
 @pytest.fixture
-def stripe_shop(database: Engine, stripe_url: str, stripe_client: stripe.StripeClient) -> Iterator[Shop]:
-    shop = open_shop(database, "STRIPE", stripe_url, stripe_client)
-    yield shop
-    shop.processor.close()
+def stripe_shop(
+    database: Engine, stripe_url: str, stripe_client: stripe.StripeClient, processors: dict[str, Processor]
+) -> Shop:
+    return open_shop(database, processors["STRIPE"], stripe_url, stripe_client)
 
 
 @pytest.fixture(params=["SANDBOX", "STRIPE"])

@@ -21,7 +21,7 @@ from backroom.refunds.requesting import Request, request
 from backroom.refunds.working import Worked, work_due
 from backroom.reviews import cases
 from tests.amazon.conftest import configured
-from tests.amazon.scripted_amazon import ScriptedAmazon, serving
+from tests.amazon.scripted_amazon import ScriptedAmazon, approve_all, serving
 from tests.charges.conftest import NOON, Books, add_store, hours, minutes
 
 _numbers = itertools.count(1)
@@ -176,23 +176,35 @@ class Till(Books):
                 )
 
 
-@pytest.fixture
-def amazon() -> ScriptedAmazon:
-    return ScriptedAmazon()
+@pytest.fixture(scope="module")
+def _server() -> Iterator[tuple[ScriptedAmazon, str]]:
+    scripted = ScriptedAmazon()
+    with serving(scripted) as url:
+        yield scripted, url
 
 
 @pytest.fixture
-def till(database: Engine, amazon: ScriptedAmazon) -> Iterator[Till]:
-    store_id = f"TILL-{next(_numbers):03d}"
-    add_store(database, store_id)
-    with serving(amazon) as url:
-        config = configured(amazon_payments_url=url, amazon_timeout_seconds=0.5)
-        with PaymentsClient(config) as payments, RefundClient(config) as refunds:
-            made = Till(database, store_id, payments, url, refunds=refunds)
-            yield made
-            made.post()
-    with database.begin() as connection:
-        connection.execute(text("delete from api_hold"))
+def amazon(_server: tuple[ScriptedAmazon, str]) -> ScriptedAmazon:
+    """Has heard nothing yet, and says yes to everything."""
+    scripted, _ = _server
+    scripted.calls.clear()
+    scripted.script = approve_all
+    return scripted
+
+
+@pytest.fixture(scope="module")
+def _till(database: Engine, _server: tuple[ScriptedAmazon, str]) -> Iterator[Till]:
+    """Clients that the tests of a module share; after all of them, the books are right."""
+    config = configured(amazon_payments_url=_server[1], amazon_timeout_seconds=0.5)
+    with PaymentsClient(config) as payments, RefundClient(config) as refunds:
+        made = Till(database, "", payments, _server[1], refunds=refunds)
+        yield made
+        made.post()
+
+
+@pytest.fixture
+def till(_till: Till, amazon: ScriptedAmazon) -> Till:
+    return _till.of_another_store()
 
 
 def refund_calls(amazon: ScriptedAmazon) -> Sequence[dict[str, Any]]:
