@@ -1,6 +1,6 @@
 """Permits of calls to an API with a limit that all processes share."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Table, Text, func
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table, Text, func
 
 from backroom.db.metadata import Instant, metadata
 
@@ -15,6 +15,16 @@ api_permit = Table(
     Column("finished_at", Instant, comment="when the answer was there; null: on its way"),
 )
 Index("ix_api_permit_api", api_permit.c.api, api_permit.c.granted_at)
+
+api_waiting = Table(
+    "api_waiting",
+    metadata,
+    Column("waiter_id", BigInteger, Identity(), primary_key=True),
+    Column("api", Text, nullable=False),
+    Column("priority", Integer, nullable=False, comment="the lower goes first"),
+    Column("until", Instant, nullable=False, comment="whoever has gone does not stand in line"),
+)
+Index("ix_api_waiting_api", api_waiting.c.api, api_waiting.c.priority)
 
 api_hold = Table(
     "api_hold",

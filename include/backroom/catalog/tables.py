@@ -13,6 +13,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    func,
     text,
 )
 
@@ -24,7 +25,7 @@ catalog_run = Table(
     Column("run_id", BigInteger, Identity(), primary_key=True),
     Column("business_date", Date, nullable=False),
     Column("source", Text, nullable=False, comment="where the files were read from"),
-    Column("state", Text, nullable=False, comment="READING, COMPARED, UPLOADING, DONE, FAILED"),
+    Column("state", Text, nullable=False, comment="READING, HELD, COMPARED, UPLOADING, DONE, FAILED"),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
     Column("items_read", Integer, nullable=False, server_default="0"),
@@ -34,6 +35,15 @@ catalog_run = Table(
     Column("items_unchanged", Integer, nullable=False, server_default="0"),
     Column("items_gone", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
+    Column("store_id", Identifier, comment="the one store of a run; null: all"),
+    Column("fingerprint", Text, comment="of the source's good rows"),
+    Column(
+        "items_refused",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="rejected by Amazon as they are; not sent until they change",
+    ),
 )
 
 catalog_item = Table(
@@ -47,7 +57,13 @@ catalog_item = Table(
     Column("product_tax_code", Text, nullable=False, server_default=""),
     Column("product_category", Text, nullable=False, server_default=""),
     Column("unit", Text, nullable=False, server_default="unit", comment="unit it is sold by: unit, kg, g, lb, oz"),
-    Column("seen_in_run", BigInteger, ForeignKey("catalog_run.run_id"), nullable=False),
+    Column(
+        "seen_in_run",
+        BigInteger,
+        ForeignKey("catalog_run.run_id"),
+        nullable=False,
+        comment="the run that last changed it",
+    ),
     Column("gone", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("store_id", "item_sku"),
 )
@@ -82,7 +98,7 @@ catalog_batch = Table(
     Column("batch_id", BigInteger, Identity(), primary_key=True),
     Column("run_id", BigInteger, ForeignKey("catalog_run.run_id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="INTENT, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED"),
+    Column("state", Text, nullable=False, comment="INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED"),
     Column("store_id", Identifier, comment="the one store of an upload; null for an archive"),
     Column("item_count", Integer, nullable=False),
     Column("ingestion_id", Text, unique=True),
@@ -92,8 +108,14 @@ catalog_batch = Table(
     Column("reason", Text),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("not_before", Instant, comment="of the next try to send it, by the wall clock"),
+    Column("claimed_until", Instant, comment="by the database's clock"),
+    Column("called_at", Instant, comment="of the latest call, by the database's clock"),
+    Column("report_link", Text, comment="presigned; lives for 60 minutes"),
+    Column("link_at", Instant, comment="by the database's clock"),
+    Column("bad_store", Boolean, nullable=False, server_default="false", comment="refused for its store"),
     CheckConstraint("kind in ('UPLOAD','ARCHIVE')", name="kind"),
 )
+Index("ix_catalog_batch_open", catalog_batch.c.batch_id, postgresql_where=catalog_batch.c.settled_at.is_(None))
 
 catalog_batch_item = Table(
     "catalog_batch_item",
@@ -119,4 +141,41 @@ catalog_accepted = Table(
     Column("accepted_at", Instant, nullable=False),
     Column("archived", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("store_id", "item_sku"),
+)
+
+catalog_refusal = Table(
+    "catalog_refusal",
+    metadata,
+    Column("store_id", Identifier, nullable=False),
+    Column("item_sku", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("content_hash", Text, nullable=False, comment="the content that was rejected; only another is sent"),
+    Column("batch_id", BigInteger, ForeignKey("catalog_batch.batch_id"), nullable=False),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("refused_at", Instant, nullable=False, comment="business time"),
+    PrimaryKeyConstraint("store_id", "item_sku"),
+    CheckConstraint("kind in ('UPLOAD','ARCHIVE')", name="kind"),
+)
+
+catalog_notification = Table(
+    "catalog_notification",
+    metadata,
+    Column("ingestion_id", Text, primary_key=True),
+    Column("processing_status", Text, nullable=False),
+    Column("report_link", Text),
+    Column(
+        "received_at",
+        Instant,
+        nullable=False,
+        server_default=func.clock_timestamp(),
+        comment="the database's clock, which the link's age is counted by",
+    ),
+    Column(
+        "compared",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="its report was held against batches of unknown outcome",
+    ),
 )

@@ -31,7 +31,8 @@ class Store:
     `balance_scope` says whose debts deny entry where the store manages its own risk. `payment_processor` moves the
     money of its trips. A refund may be asked for within `refund_window_days` of the trip's end, and waits for a second
     person above `refund_approval_above` (None: the setting). `trust_capture_answer`: a store without any feed has no
-    evidence of its captures, and may take Amazon's answer for it.
+    evidence of its captures, and may take Amazon's answer for it. `store_type` is JWO, or DASH_CART for smart trolleys,
+    whose catalog goes to a path of its own.
     """
 
     store_id: str
@@ -52,6 +53,7 @@ class Store:
     refund_window_days: int
     refund_approval_above: Decimal | None
     trust_capture_answer: bool
+    store_type: str
     active: bool
     test: bool
 
@@ -147,6 +149,7 @@ class _Entry(SourceRow):
     refund_window_days: int = Field(30, ge=0, le=3650, strict=True)
     refund_approval_above: Amount | None = None
     trust_capture_answer: bool = False
+    store_type: Literal["JWO", "DASH_CART"] = "JWO"
     active: bool = True
     test: bool = False
 
