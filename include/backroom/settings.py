@@ -204,6 +204,9 @@ class Settings(BaseSettings):
     feeds_bucket: str = Field("backroom-feeds", description="our bucket: byte-for-byte copies of Amazon's files")
     intraday_queue: str = Field("backroom-intraday", description="SQS queue that announces intra-day files")
     events_queue: str = Field("backroom-events", description="SQS queue that EventBridge fills")
+    catalog_queue: str = Field(
+        "backroom-catalog", description="SQS queue of Amazon's news of catalog uploads; empty: polling alone"
+    )
     intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
 
     # --- Airflow
@@ -213,8 +216,34 @@ class Settings(BaseSettings):
 
     # --- business rules
     catalog_source: str = Field(
-        "", description="folder with one <store id>.csv or .parquet per store; unset: `world/catalog` in the home"
+        "",
+        description="folder or s3://bucket/prefix of the catalog's files, or `sql`; unset: `world/catalog` in the home",
     )
+    catalog_mapping: str = Field(
+        "", description="JSON file that says which column is what (docs/catalog.md); unset: the columns have our names"
+    )
+    catalog_database_url: SecretStr | None = Field(
+        None, description="URL of the database that the source `sql` asks, of a role that may only read"
+    )
+    catalog_archive_percent: int = Field(
+        5, ge=0, le=100, description="a source that lacks more of a store's products than that waits for a person"
+    )
+    catalog_change_percent: int = Field(
+        25, ge=0, le=100, description="a source that changes more of a store's products than that waits for a person"
+    )
+    catalog_guard_items: int = Field(
+        20, ge=0, description="so many products of a store may always be gone or changed, whatever their share"
+    )
+    catalog_deadline_minutes: int = Field(
+        90, ge=1, description="how long Amazon may work on a batch before an alert says so"
+    )
+    catalog_unknown_minutes: float = Field(
+        10, ge=0, description="how long news may tell what became of a call without an answer; then it goes again"
+    )
+    catalog_archive_retry_days: int = Field(
+        7, ge=1, description="days until an archive that Amazon rejected is asked for again"
+    )
+    catalog_concurrency: int = Field(8, ge=1, le=32, description="catalog calls at once by one task")
     price_source: str = Field(
         "",
         description="folder or s3://bucket/prefix of prices.csv, promotions.csv, taxes.csv; unset: `world` in the home",
@@ -383,9 +412,9 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def catalog_source_folder(self) -> Path:
-        """Where the nightly catalog files lie."""
-        return Path(self.catalog_source) if self.catalog_source else self.home / "world" / "catalog"
+    def catalog_source_place(self) -> str:
+        """Where the nightly catalog comes from: a folder, s3://bucket/prefix, or `sql`."""
+        return self.catalog_source or str(self.home / "world" / "catalog")
 
     @property
     def refused_spool_folder(self) -> Path:
