@@ -83,11 +83,14 @@ def write_reports(runs: list[int]) -> list[str]:
     for run_id in runs:
         with transaction() as connection:
             judged = of_run(connection, current(connection, run_id))
-            html, _ = report.write(connection, run_id=judged.run_id, folder=folder)
-            company, _ = report.write_company(
+            if report.is_written(connection, judged.run_id):
+                log.info("report stands", run_id=judged.run_id)
+                continue
+            of_store = report.write(connection, run_id=judged.run_id, folder=folder)
+            company = report.write_company(
                 connection, business_date=judged.business_date, folder=folder, now=judged.as_of
             )
-            written += [str(html), str(company)]
+            written += [str(of_store.html), str(company.html)]
     return written
 
 

@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from backroom.errors import BackroomError
 from backroom.reconciliation import report
+from backroom.reconciliation.sections import SECTIONS
 from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books, Item, open_store
 
 BROWSER = [
@@ -52,7 +53,7 @@ def test_a_browser_shows_the_company_report_without_an_error_at_any_width(
     one, other = two_stores
     one.reconcile()
     other.reconcile()
-    html, _ = report.write_company(one.connection, business_date=DAY, folder=tmp_path, now=NEXT_MORNING)
+    html = report.write_company(one.connection, business_date=DAY, folder=tmp_path, now=NEXT_MORNING).html
     complaints: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
@@ -61,7 +62,7 @@ def test_a_browser_shows_the_company_report_without_an_error_at_any_width(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.append(request.url) if "http" in request.url else None)
         page.goto(html.as_uri())
-        assert page.title() == "All stores, 02 March 2026: store day report"
+        assert page.title() == "All stores, Monday 2 March 2026: finance report"
         assert "1 break needs a person." in page.inner_text(".verdict >> nth=0")
         assert page.inner_text(f"#{other.store_id} .verdict").startswith("Everything ties, to the cent.")
         assert page.locator("figure svg").count() == 2
@@ -76,9 +77,12 @@ def test_the_workbook_has_typed_cells_and_formulas_that_come_to_the_same_as_thei
     two_stores: tuple[Books, Books], tmp_path: Path
 ) -> None:
     books, _ = two_stores
-    _, xlsx = report.write(books.connection, run_id=books.reconcile().run_id, folder=tmp_path)
+    xlsx = report.write(books.connection, run_id=books.reconcile().run_id, folder=tmp_path).xlsx
     formulas, values = openpyxl.load_workbook(xlsx), openpyxl.load_workbook(xlsx, data_only=True)
-    assert formulas.sheetnames == ["Summary", "Trips", "Breaks", "Waiting", "Categories", "Tax", "Ledger"]
+    assert formulas.sheetnames == [
+        "Summary", "Trips", "Lines", "Breaks", "Waiting", "Categories", "Tax", "Ledger",
+        *(section.title[:31] for section in SECTIONS),
+    ]  # fmt: skip
     trips = values["Trips"]
     heads = [cell.value for cell in trips[1]]
     total, captured = heads.index("Total"), heads.index("Captured")
@@ -96,20 +100,22 @@ def test_the_workbook_has_typed_cells_and_formulas_that_come_to_the_same_as_thei
     assert {row[0].value for row in values["Ledger"].iter_rows(min_row=2)} == {books.store_id, "Total"}
     verdicts = [row[7] for row in values["Summary"].iter_rows(min_row=8, values_only=True) if row[7] in ("ties", "off")]
     assert verdicts.count("off") == 0 or "ties" in verdicts
-    assert len(verdicts) == 12
+    assert len(verdicts) == 14
 
 
 def test_two_runs_over_the_same_data_give_the_same_bytes_but_for_one_time_stamp(
     two_stores: tuple[Books, Books], tmp_path: Path
 ) -> None:
     books, _ = two_stores
-    pages, workbooks = [], []
+    pages, workbooks, data = [], [], []
     for now in (NEXT_MORNING, NEXT_MORNING, NEXT_MORNING + timedelta(minutes=1)):
-        html, xlsx = report.write(books.connection, run_id=books.reconcile(now=now).run_id, folder=tmp_path)
-        pages.append(html.read_text())
-        workbooks.append(xlsx.read_bytes())
+        written = report.write(books.connection, run_id=books.reconcile(now=now).run_id, folder=tmp_path)
+        pages.append(written.html.read_text())
+        workbooks.append(written.xlsx.read_bytes())
+        data.append([path.read_bytes() for path in written.data])
     assert pages[0] == pages[1]
     assert workbooks[0] == workbooks[1]
+    assert data[0] == data[1] == data[2]
     stamp = re.compile(r'<time datetime="[^"]*">[^<]*</time>')
     assert pages[0] != pages[2]
     assert stamp.sub("", pages[0]) == stamp.sub("", pages[2])
@@ -119,7 +125,7 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(two_stores: tuple[Books,
     one, other = two_stores
     one.reconcile()
     other.reconcile()
-    html, _ = report.write_company(one.connection, business_date=DAY, folder=tmp_path, now=NEXT_MORNING)
+    html = report.write_company(one.connection, business_date=DAY, folder=tmp_path, now=NEXT_MORNING).html
     seen = _Reader()
     seen.feed(html.read_text())
     assert len(seen.ids) == len(set(seen.ids))
@@ -130,11 +136,11 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(two_stores: tuple[Books,
 def test_the_paths_are_kept_with_the_run_and_a_superseded_run_is_not_reported(books: Books, tmp_path: Path) -> None:
     books.trip()
     first = books.reconcile()
-    html, xlsx = report.write(books.connection, run_id=first.run_id, folder=tmp_path)
+    written = report.write(books.connection, run_id=first.run_id, folder=tmp_path)
     kept = books.connection.exec_driver_sql(
         "select html_path, xlsx_path from reconciliation_run where run_id = %s", (first.run_id,)
     ).one()
-    assert tuple(kept) == (str(html), str(xlsx))
+    assert tuple(kept) == (str(written.html), str(written.xlsx))
     second = books.reconcile()
     with pytest.raises(BackroomError, match=f"superseded; report run {second.run_id} instead"):
         report.write(books.connection, run_id=first.run_id, folder=tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -28,32 +29,44 @@ def takings_by_hour(hours: list[dict[str, Any]], *, currency: str, name: str) ->
     """Stacked bars of each hour's charges: captured or begun, debt, still open. `name` keeps ids apart in one page."""
     if not hours:
         return ""
-    first, last = hours[0]["hour"], hours[-1]["hour"]
     by_hour = {row["hour"]: row for row in hours}
-    clock = list(range(first, last + 1))
+    clock = range(hours[0]["hour"], hours[-1]["hour"] + 1)
+    bars = [(f"{hour:02}", by_hour.get(hour)) for hour in clock]
+    return _takings(bars, under="hour in which the trip ended, the store's clock", currency=currency, name=name)
+
+
+def takings_by_day(days: Sequence[Mapping[str, Any]], *, currency: str, name: str) -> str:
+    """The same of each day of a period."""
+    bars = [(f"{row['day'].day}", row) for row in days]
+    return _takings(bars, under="day", currency=currency, name=name)
+
+
+def _takings(bars: Sequence[tuple[str, Mapping[str, Any] | None]], *, under: str, currency: str, name: str) -> str:
+    places = list(range(len(bars)))
     figure = Figure(figsize=(9.2, 2.9), layout="constrained")
     with rc_context({**STYLE, "svg.hashsalt": name}):
         axes = figure.subplots()
-        floor = [0.0] * len(clock)
+        floor = [0.0] * len(bars)
         for part, label, colour in (
             ("captured", "captured", CAPTURED),
             ("debt", "debt", DEBT),
             ("rest", "still open", OPEN),
         ):
-            heights = [max(float(by_hour[hour][part]), 0.0) if hour in by_hour else 0.0 for hour in clock]
+            heights = [max(float(row[part]), 0.0) if row else 0.0 for _, row in bars]
             if any(heights):
-                axes.bar(clock, heights, bottom=floor, width=0.78, color=colour, label=label, zorder=2)
+                axes.bar(places, heights, bottom=floor, width=0.78, color=colour, label=label, zorder=2)
             floor = [low + height for low, height in zip(floor, heights, strict=True)]
-        axes.set_xticks(clock, [f"{hour:02}" for hour in clock])
-        axes.set_xlim(first - 0.6, last + 0.6)
+        axes.set_xticks(places, [text for text, _ in bars])
+        axes.set_xlim(-0.6, len(bars) - 0.4)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylabel(currency)
-        axes.set_xlabel("hour in which the trip ended, the store's clock")
+        axes.set_xlabel(under)
         axes.grid(axis="y", color=RULE, linewidth=0.7, zorder=0)
         axes.tick_params(length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.legend(loc="upper left", ncols=3, frameon=False, borderaxespad=0.2)
+        if any(floor):
+            axes.legend(loc="upper left", ncols=3, frameon=False, borderaxespad=0.2)
         axes.set_ylim(0, max(max(floor) * 1.2, 1.0))
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

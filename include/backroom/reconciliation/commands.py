@@ -44,9 +44,9 @@ def day(
         if complete is None:
             complete = released_as_complete(connection, store_id=store, business_date=business_date)
         summary = reconcile_day(connection, store_id=store, business_date=business_date, complete=complete, now=moment)
-        html, xlsx = report.write(connection, run_id=summary.run_id, folder=settings().reports_folder)
+        written = report.write(connection, run_id=summary.run_id, folder=settings().reports_folder)
     if as_json:
-        typer.echo(json.dumps(summary.as_json() | {"html": str(html), "xlsx": str(xlsx)}))
+        typer.echo(json.dumps(summary.as_json() | {"html": str(written.html), "xlsx": str(written.xlsx)}))
     else:
         table = Table("store", "day", "revision", "trips", "matched", "waiting", "breaks open", "opened", "closed")
         table.add_row(
@@ -61,7 +61,7 @@ def day(
             ),
         )  # fmt: skip
         Console().print(table)
-        Console(soft_wrap=True).print(f"report: {html}")
+        Console(soft_wrap=True).print(f"report: {written.html}")
     raise typer.Exit(1 if summary.breaks_open else 0)
 
 
@@ -101,13 +101,13 @@ def write_report(date_: str = DATE, now: str = NOW, as_json: bool = JSON) -> Non
     """Write the report over all stores that were reconciled for that day, and say where it is."""
     check_reachable(engine())
     with transaction() as connection:
-        html, xlsx = report.write_company(
+        written = report.write_company(
             connection, business_date=_date(date_), folder=settings().reports_folder, now=_moment(now)
         )
     if as_json:
-        typer.echo(json.dumps({"html": str(html), "xlsx": str(xlsx)}))
+        typer.echo(json.dumps({"html": str(written.html), "xlsx": str(written.xlsx)}))
     else:
-        _say_where(html, xlsx)
+        _say_where(written.html, written.xlsx)
 
 
 def _say_where(*paths: Path) -> None:

@@ -6,7 +6,7 @@ belongs to the day of its trip. So each figure can be held against the ledger's 
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 
 from backroom.feeds.completeness import windows
 from backroom.money import round_amount
+from backroom.reconciliation import merging
+from backroom.reconciliation.sections import SECTIONS
 from backroom.settings import settings
 
 ZERO = Decimal(0)
@@ -21,13 +23,15 @@ ZERO = Decimal(0)
 Row = dict[str, Any]
 
 
-def of_day(connection: Connection, *, store_id: str, business_date: date) -> Row:
-    """Every figure of the report of that store and day, ready for JSON; the run has judged the day's trips."""
+def of_day(connection: Connection, *, store_id: str, business_date: date, now: datetime) -> Row:
+    """Every figure of the report of that store and day, ready for JSON; its trips are judged. Ages are as of `now`."""
     store = connection.execute(
         text("select name, time_zone, currency, tax_jurisdiction, feeds, test from store where store_id = :store_id"),
         {"store_id": store_id},
     ).one()
     day = _Day(connection, store_id, business_date, store.currency)
+    repeat = settings().authorization_repeat_offender_debts
+    sections = {one.key: day.all(one.query, now=now, repeat=repeat) for one in SECTIONS}
     found: Row = {
         "store": {
             "name": store.name,
@@ -41,12 +45,13 @@ def of_day(connection: Connection, *, store_id: str, business_date: date) -> Row
         "settlement": day.one(SETTLEMENT),
         "trips": day.all(TRIPS_BY_STATE),
         "hours": day.all(HOURS, zone=store.time_zone),
-        "categories": day.all(CATEGORIES),
+        "categories": _categories(sections["sales_by_entry"], store.currency),
         "tax": day.all(TAX),
         "amazon": day.one(AMAZON),
         "breaks": day.all(BREAKS),
         "files": _files(day, store.time_zone) if "FILES" in store.feeds else None,
         "ledger": day.all(LEDGER),
+        "sections": sections,
     }
     found["checks"] = _checks(found, store.currency, in_the_books=not store.test)
     return found
@@ -62,7 +67,8 @@ class _Day:
 
     def all(self, query: str, **more: Any) -> list[Row]:
         """Every row."""
-        rows = self.connection.execute(text(query), self.parameters | more).mappings()
+        given = {name: value for name, value in (self.parameters | more).items() if f":{name}" in query}
+        rows = self.connection.execute(text(query), given).mappings()
         return [{name: self._plain(value) for name, value in row.items()} for row in rows]
 
     def one(self, query: str, **more: Any) -> Row:
@@ -93,7 +99,14 @@ SALES = """
 
 # What became of each cent that was charged: the parts add up to the whole.
 SETTLEMENT = """
-    with parts as (
+    with given_back as (
+        select coalesce(sum(r.amount) filter (where not q.is_return), 0) as of_sale,
+               coalesce(sum(r.amount) filter (where r.instrument <> 'DEBT'), 0) as paid_back,
+               coalesce(sum(r.amount) filter (where r.instrument = 'CAPTURE' and r.state = 'FINAL'), 0) as by_card
+        from refund r join refund_request q using (request_id)
+        join purchase p on p.shopping_trip_id = r.shopping_trip_id
+        where p.store_id = :store_id and p.business_date = :business_date and r.state in ('INITIATED', 'FINAL')
+    ), parts as (
         select c.state, c.total, c.captured, c.capture_initiated as initiated, coalesce(d.amount, 0) as debt,
                coalesce(d.outstanding, 0) as debt_open,
                coalesce(d.paid, 0) as debt_paid,
@@ -113,7 +126,10 @@ SETTLEMENT = """
            count(*) filter (where state = 'CANCELLED') as trips_cancelled,
            count(*) filter (where state = 'PARKED') as trips_parked,
            count(*) filter (where state not in ('PARKED', 'CAPTURED', 'CANCELLED', 'IN_DEBT', 'CAPTURE_INITIATED'))
-               as trips_waiting
+               as trips_waiting,
+           (select of_sale from given_back) as refunded_of_sale,
+           (select paid_back from given_back) as paid_back,
+           (select by_card from given_back) as card_refunded
     from parts
 """
 
@@ -136,19 +152,6 @@ HOURS = """
     from purchase p join charge c using (shopping_trip_id) left join debt d using (shopping_trip_id)
     where p.store_id = :store_id and p.business_date = :business_date
     group by 1 order by 1
-"""
-
-CATEGORIES = """
-    select coalesce(nullif(i.product_category, ''), 'Not in the catalog') as category, count(*) as lines,
-           sum(l.list_amount - case when l.tax_included then l.tax_amount else 0 end) as list,
-           sum(l.promotion_amount) as promotions,
-           sum(l.total - l.tax_amount) as net, sum(l.tax_amount) as tax, sum(l.total) as total
-    from purchase p
-    join purchase_line l using (shopping_trip_id)
-    left join catalog_item i on i.store_id = p.store_id and i.item_sku = l.item_sku
-    where p.store_id = :store_id and p.business_date = :business_date and p.state in ('PRICED', 'SETTLED_OTHERWISE')
-      and l.total is not null
-    group by 1 order by net desc, 1
 """
 
 TAX = """
@@ -210,6 +213,16 @@ def _files(day: _Day, zone: str) -> Row:
     return files
 
 
+def _categories(rows: list[Row], currency: str) -> list[Row]:
+    """Sales by category alone, the largest first."""
+    added = merging.added(
+        rows, keys=("category",), money=("list", "promotions", "net", "tax", "total"), counts=("lines",)
+    )
+    for row in added:
+        row.pop("entry_method", None)
+    return sorted(added, key=lambda row: (-Decimal(row["net"]), row["category"]))
+
+
 def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
     """Each headline figure beside the same one from another source."""
     sales, settlement, amazon = found["sales"], found["settlement"], found["amazon"]
@@ -223,12 +236,26 @@ def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
         checks += [
             ("Totals of carts paid by card", "purchases", sales["by_card"], "Amazon's orders", amazon["total_by_card"]),
             ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
+            ("Refunded by card, final", "refunds", settlement["card_refunded"], "Amazon's orders", amazon["refunded"]),
         ]
     if in_the_books:
         checks += [
             ("Sales at shelf price", "purchases", sales["list"], "ledger", _balance(found, "sales", -1)),
             ("Promotions", "purchases", sales["promotions"], "ledger", _balance(found, "promotions", 1)),
-            ("Tax payable", "purchases", sales["tax"], "ledger", _balance(found, "tax_payable", -1)),
+            (
+                "Tax payable, less what refunds undo",
+                "purchases",
+                Decimal(sales["tax"]) - Decimal(settlement["refunded_of_sale"]),
+                "ledger",
+                _balance(found, "tax_payable", -1) - _balance(found, "refunds", 1),
+            ),
+            (
+                "Paid back",
+                "refunds",
+                settlement["paid_back"],
+                "ledger",
+                _balance(found, "refund_clearing", -1) + _balance(found, "refund_clearing_initiated", -1),
+            ),
             ("Captured, final", "charges", settlement["captured"], "ledger", _balance(found, "card_clearing", 1)),
             (
                 "Capture begun",

@@ -5,6 +5,8 @@ The same data gives the same bytes, but for the one time stamp at the head of th
 
 from __future__ import annotations
 
+from calendar import monthrange
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +19,9 @@ from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
 from backroom.money import places
-from backroom.reconciliation import charts, pages, workbook
+from backroom.reconciliation import charts, data_files, pages, workbook
 from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.sections import SECTIONS
 from backroom.reconciliation.verdict import MEANING
 
 LISTED_AT_MOST = 200  # rows of a list on the page; the workbook has them all
@@ -50,22 +53,48 @@ WORDS = {
 }
 
 
-def write(connection: Connection, *, run_id: int, folder: Path) -> tuple[Path, Path]:
-    """The store's report into folder/<date>/<store>.html and .xlsx, noted in the run's row.
+@dataclass(frozen=True)
+class Written:
+    """Where a report is: the page, the workbook, and its data as CSV and Parquet."""
+
+    html: Path
+    xlsx: Path
+    data: tuple[Path, ...]
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file of it."""
+        return (self.html, self.xlsx, *self.data)
+
+
+def write(connection: Connection, *, run_id: int, folder: Path) -> Written:
+    """The store's report into folder/<date>/<store>.html, .xlsx and data files, noted in the run's row.
 
     Raises BackroomError for an unknown run, or one that a newer run has superseded.
     """
     day = pages.of_run(connection, run_id)
-    paths = _write(connection, [day], stem=day.store_id, folder=folder, title=day.name, as_of=day.as_of)
+    target = folder / day.business_date.isoformat()
+    written = _write(connection, [day], stem=day.store_id, target=target, title=day.name, as_of=day.as_of)
+    data = data_files.write_of_day(
+        connection, store_id=day.store_id, business_date=day.business_date, stem=target / day.store_id
+    )
     connection.execute(
         text("update reconciliation_run set html_path = :html, xlsx_path = :xlsx where run_id = :run_id"),
-        {"run_id": run_id, "html": str(paths[0]), "xlsx": str(paths[1])},
+        {"run_id": run_id, "html": str(written.html), "xlsx": str(written.xlsx)},
     )
-    return paths
+    return replace(written, data=(*written.data, *data))
 
 
-def write_company(connection: Connection, *, business_date: date, folder: Path, now: datetime) -> tuple[Path, Path]:
-    """All stores that were reconciled for that day, into folder/<date>/company.html and .xlsx, as of `now` (UTC).
+def is_written(connection: Connection, run_id: int) -> bool:
+    """Whether that run's report stands in the folder already."""
+    path = connection.execute(
+        text("select html_path from reconciliation_run where run_id = :run_id"), {"run_id": run_id}
+    ).scalar_one_or_none()
+    return path is not None and Path(path).exists()
+
+
+def write_company(connection: Connection, *, business_date: date, folder: Path, now: datetime) -> Written:
+    """All stores that were reconciled for that day, into folder/<date>/company.html and so on, as of `now` (UTC).
 
     Test stores stay out. Raises BackroomError where no store has been reconciled for that day.
     """
@@ -73,27 +102,51 @@ def write_company(connection: Connection, *, business_date: date, folder: Path, 
     if not runs:
         raise BackroomError(f"no store has been reconciled for {business_date}; run `backroom reconcile day` first")
     days = [pages.of_run(connection, run_id) for run_id in runs]
-    return _write(connection, days, stem="company", folder=folder, title="All stores", as_of=now)
+    target = folder / business_date.isoformat()
+    return _write(connection, days, stem="company", target=target, title="All stores", as_of=now)
+
+
+def write_period(
+    connection: Connection, days: list[StoreDay], *, stem: str, folder: Path, title: str, as_of: datetime
+) -> Written:
+    """A period of one store or of all into folder/<first>_<last>/<stem>.html and so on."""
+    target = folder / f"{days[0].business_date}_{days[0].last_date}"
+    return _write(connection, days, stem=stem, target=target, title=title, as_of=as_of)
 
 
 def _write(
-    connection: Connection, days: list[StoreDay], *, stem: str, folder: Path, title: str, as_of: datetime
-) -> tuple[Path, Path]:
-    target = folder / days[0].business_date.isoformat()
+    connection: Connection, days: list[StoreDay], *, stem: str, target: Path, title: str, as_of: datetime
+) -> Written:
     target.mkdir(parents=True, exist_ok=True)
     html, xlsx = target / f"{stem}.html", target / f"{stem}.xlsx"
-    workbook.write(connection, days, path=_beside(xlsx), title=title, as_of=as_of)
-    _beside(html).write_text(_page(days, title=title, as_of=as_of, workbook_name=xlsx.name), encoding="utf-8")
+    label = _label(days[0])
+    workbook.write(connection, days, path=_beside(xlsx), title=title, label=label, as_of=as_of)
+    page = _page(days, title=title, label=label, as_of=as_of, workbook_name=xlsx.name)
+    _beside(html).write_text(page, encoding="utf-8")
     for path in (xlsx, html):
         _beside(path).replace(path)  # a reader never sees half a report
-    return html, xlsx
+    return Written(html, xlsx, tuple(data_files.write_figures(days, stem=target / stem)))
+
+
+def _label(day: StoreDay) -> str:
+    first, last = day.business_date, day.last_date
+    if first == last:
+        return f"{first:%A} {first.day} {first:%B %Y}"
+    if first.day == 1 and last == last_of_month(first):
+        return f"{first:%B %Y}"
+    return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
+
+
+def last_of_month(day: date) -> date:
+    """The last day of that day's month."""
+    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _page(days: list[StoreDay], *, title: str, as_of: datetime, workbook_name: str) -> str:
+def _page(days: list[StoreDay], *, title: str, label: str, as_of: datetime, workbook_name: str) -> str:
     environment = Environment(
         loader=PackageLoader("backroom.reconciliation", "."),
         autoescape=select_autoescape(["html"]),
@@ -111,14 +164,17 @@ def _page(days: list[StoreDay], *, title: str, as_of: datetime, workbook_name: s
     }
     drawn = {
         day.store_id: Markup(  # noqa: S704 - our own drawing, without any text from outside
-            charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
+            charts.takings_by_day(day.by_day, currency=day.currency, name=f"days{number}")
+            if day.by_day
+            else charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
         )
         for number, day in enumerate(days, 1)
     }
     return environment.get_template("report.html").render(
         days=days,
         title=title,
-        business_date=days[0].business_date,
+        label=label,
+        sections=SECTIONS,
         as_of=as_of,
         totals=totals(days),
         charts=drawn,

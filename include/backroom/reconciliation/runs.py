@@ -279,7 +279,7 @@ def _close_run(
         breaks_opened=opened,
         breaks_closed=closed,
     )
-    frozen = figures.of_day(connection, store_id=day.store_id, business_date=day.business_date)
+    frozen = figures.of_day(connection, store_id=day.store_id, business_date=day.business_date, now=day.now)
     connection.execute(
         text("""
             update reconciliation_run set trips = :trips, matched = :matched, expected = :expected,

@@ -17,6 +17,8 @@ from xlsxwriter.worksheet import Worksheet
 from backroom.money import places
 from backroom.reconciliation import pages
 from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.sections import SECTIONS
+from backroom.settings import settings
 
 MONEY, COUNT, TEXT, WHEN = "money", "count", "text", "when"
 
@@ -124,19 +126,24 @@ class Formula:
         self.text, self.value = formula, value
 
 
-def write(connection: Connection, days: Sequence[StoreDay], *, path: Path, title: str, as_of: datetime) -> None:
-    """The workbook of these stores' day at `path`."""
+def write(
+    connection: Connection, days: Sequence[StoreDay], *, path: Path, title: str, label: str, as_of: datetime
+) -> None:
+    """The workbook of these stores' day, or period, at `path`; `label` says which."""
     book = xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False})
     stamp = as_of.replace(tzinfo=None)
-    book.set_properties({"title": f"{title}, {days[0].business_date}", "author": "Backroom", "created": stamp})
+    book.set_properties({"title": f"{title}, {label}", "author": "Backroom", "created": stamp})
     formats = Formats(book, {day.currency for day in days})
-    _summary(book, formats, days, title=title, as_of=as_of)
+    _summary(book, formats, days, title=f"{title}: {label}", as_of=as_of)
     _trips(book, formats, days, connection)
+    _lines(book, formats, days, connection)
     _breaks(book, formats, days)
     _waiting(book, formats, days)
     _categories(book, formats, days)
     _tax(book, formats, days)
     _ledger(book, formats, days)
+    _sections(book, formats, days)
+    _period(book, formats, days)
     book.close()
 
 
@@ -157,7 +164,7 @@ def _summary(book: Workbook, formats: Formats, days: Sequence[StoreDay], *, titl
         ],
     )
     sheet = table.sheet
-    sheet.write_string(0, 0, f"{title}: store day {days[0].business_date:%d %B %Y}", formats.title)
+    sheet.write_string(0, 0, title, formats.title)
     sheet.write_string(1, 0, f"As of {as_of:%Y-%m-%d %H:%M} UTC", formats.muted)
     currencies = sorted({day.currency for day in days})
     sheet.write_string(
@@ -240,18 +247,123 @@ def _trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], connectio
         ],
     )  # fmt: skip
     table.heading()
+    too_many = sum(day.trips for day in days) > settings().report_workbook_rows
     for day in days:
-        for row in pages.trip_rows(connection, store_id=day.store_id, business_date=day.business_date):
-            ours, theirs = row["charge_captured"], row["order_captured"]
-            left, right = xl_rowcol_to_cell(table.row, 10), xl_rowcol_to_cell(table.row, 13)
-            gap = None if ours is None or theirs is None else Formula(f"={right}-{left}", theirs - ours)
-            table.add(
-                day.store_id, row["shopping_trip_id"], row["entry_method"], row["ended_local"], row["outcome"],
-                row["state"], row["list_total"], row["promotion_total"], row["tax_total"], row["purchase_total"],
-                ours, row["debt"], row["order_total"], theirs, gap, row["ledger_captured"], row["note"] or None,
-            )  # fmt: skip
+        for row in pages.trip_rows(connection, day, unsettled=too_many):
+            _trip(table, day.store_id, row)
+        if too_many:
+            others = pages.rest(connection, day, lines=False)
+            said = f"{others['rows']} trips that match: see {day.store_id}.trips.csv"
+            _trip(table, day.store_id, {**dict.fromkeys(("entry_method", "ended_local", "state", "note")), **others,
+                                        "shopping_trip_id": said, "outcome": "MATCHED"})  # fmt: skip
     table.filter()
     table.total("Total", "", "", "", "", "")
+
+
+def _trip(table: Sheet, store_id: str, row: dict[str, Any]) -> None:
+    ours, theirs = row["charge_captured"], row["order_captured"]
+    left, right = xl_rowcol_to_cell(table.row, 10), xl_rowcol_to_cell(table.row, 13)
+    gap = None if ours is None or theirs is None else Formula(f"={right}-{left}", theirs - ours)
+    table.add(
+        store_id, row["shopping_trip_id"], row["entry_method"], row["ended_local"], row["outcome"],
+        row["state"], row["list_total"], row["promotion_total"], row["tax_total"], row["purchase_total"],
+        ours, row["debt"], row["order_total"], theirs, gap, row["ledger_captured"], row["note"] or None,
+    )  # fmt: skip
+
+
+def _lines(book: Workbook, formats: Formats, days: Sequence[StoreDay], connection: Connection) -> None:
+    money = [(head, MONEY, 13) for head in ("Promotion", "Net", "Tax", "Total", "Amazon: net", "Amazon: tax")]
+    table = Sheet(
+        book,
+        formats,
+        "Lines",
+        [
+            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("Line", TEXT, 7), ("SKU", TEXT, 20), ("Quantity", TEXT, 10),
+            ("Unit", TEXT, 8), ("Shelf price", TEXT, 12), *money, ("Amazon - ours", MONEY, 13),
+        ],
+    )  # fmt: skip
+    table.heading()
+    too_many = sum(category["lines"] for day in days for category in day.figures["categories"])
+    unsettled = too_many > settings().report_workbook_rows
+    for day in days:
+        for row in pages.line_rows(connection, day, unsettled=unsettled):
+            _one_line(table, day.store_id, row)
+        if unsettled:
+            others = pages.rest(connection, day, lines=True)
+            said = f"{others['rows']} lines of trips that match: see {day.store_id}.lines.csv"
+            blank = dict.fromkeys(("line_number", "item_sku", "quantity", "unit", "list_price"))
+            _one_line(table, day.store_id, {**blank, **others, "shopping_trip_id": said})
+    table.filter()
+    table.total("Total", "", "", "", "", "", "")
+
+
+def _one_line(table: Sheet, store_id: str, row: dict[str, Any]) -> None:
+    net, tax, their_net, their_tax = (xl_rowcol_to_cell(table.row, column) for column in (8, 9, 11, 12))
+    gap = None
+    if row["order_net"] is not None and row["net"] is not None:
+        theirs, ours = row["order_net"] + row["order_tax"], row["net"] + row["tax_amount"]
+        gap = Formula(f"=ROUND({their_net}+{their_tax}-{net}-{tax},4)", theirs - ours)
+    table.add(
+        store_id, row["shopping_trip_id"], row["line_number"], row["item_sku"], _plain(row["quantity"]), row["unit"],
+        _plain(row["list_price"]), row["promotion_amount"], row["net"], row["tax_amount"], row["total"],
+        row["order_net"], row["order_tax"], gap,
+    )  # fmt: skip
+
+
+def _plain(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number.normalize():f}"
+
+
+def _sections(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    """A sheet for each further table of the report."""
+    for one in SECTIONS:
+        kinds = {True: MONEY, False: COUNT}
+        columns = [
+            (column.head, TEXT if column.is_key else kinds[column.is_money], 24 if column.is_key else 14)
+            for column in one.columns
+        ]
+        table = Sheet(book, formats, one.title[:31], [("Store", TEXT, 13), *columns])
+        table.heading()
+        for day in days:
+            for row in day.figures["sections"][one.key]:
+                table.add(day.store_id, *(row[column.name] for column in one.columns))
+        table.filter()
+        if all(column.adds_up or column.is_key for column in one.columns):
+            table.total("Total", *[""] * sum(column.is_key for column in one.columns))
+
+
+def _period(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
+    """What only a period has: the trial balance, and what was posted for months that were closed."""
+    if any(day.trial_balance for day in days):
+        money = [(head, MONEY, 16) for head in ("Before", "Debit", "Credit", "After")]
+        table = Sheet(
+            book, formats, "Trial balance", [("Store", TEXT, 13), ("Account", TEXT, 28), ("Detail", TEXT, 20), *money]
+        )
+        table.heading()
+        for day in days:
+            for row in day.trial_balance:
+                before, debit, credit = (xl_rowcol_to_cell(table.row, column) for column in (3, 4, 5))
+                table.add(
+                    day.store_id, row["account"], row["detail"], row["before"], row["debit"], row["credit"],
+                    Formula(f"={before}+{debit}-{credit}", row["after"]),
+                )  # fmt: skip
+        table.total("Total", "", "")
+    if any(day.late_changes for day in days):
+        table = Sheet(
+            book, formats, "Changes to closed months",
+            [
+                ("Store", TEXT, 13), ("Day it belongs to", TEXT, 16), ("Trip", TEXT, 38), ("What", TEXT, 20),
+                ("Reference", TEXT, 28), ("Account", TEXT, 28), ("Amount", MONEY, 14),
+            ],
+        )  # fmt: skip
+        table.heading()
+        for day in days:
+            for row in day.late_changes:
+                table.add(
+                    day.store_id, row["belongs_to"], row["shopping_trip_id"], row["kind"], row["reference"],
+                    row["account"], row["amount"],
+                )  # fmt: skip
+        table.filter()
 
 
 def _breaks(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:

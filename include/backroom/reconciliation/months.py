@@ -1,0 +1,168 @@
+"""Closing a month of a store: its figures are kept as they are, and the ledger takes nothing more for it.
+
+What comes later for one of its days is posted on the first day of the next open month, and says where it belongs
+(`ledger_transaction.belongs_to`); the database does that, whoever books. Nothing can open a month again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from backroom.audit import trail
+from backroom.clock import business_day_bounds
+from backroom.errors import BackroomError
+from backroom.reconciliation import periods
+from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.report import last_of_month
+
+
+class CloseRefused(BackroomError):
+    """The month can't be closed yet, or is closed already."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A month that is closed."""
+
+    store_id: str
+    month: date
+    closed_at: datetime
+    closed_by: str
+    reason: str
+
+
+def close(
+    connection: Connection,
+    *,
+    store_id: str,
+    month: date,
+    by: str,
+    reason: str,
+    now: datetime,
+    with_breaks: bool = False,
+) -> StoreDay:
+    """Closes the month of any of whose days `month` is one; returns it as it was closed. Audited.
+
+    Raises CloseRefused while the month is not over, a day with trips is not reconciled, trips wait, something waits to
+    be booked, a figure does not tie, or, unless `with_breaks`, breaks are open; and where an earlier month is open.
+    """
+    if not reason.strip():
+        raise CloseRefused("the reason says nothing; write why, it is kept with the month")
+    first, last = month.replace(day=1), last_of_month(month)
+    connection.execute(
+        text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"month {store_id} {first}"}
+    )
+    if (closed := closed_month(connection, store_id=store_id, month=first)) is not None:
+        raise CloseRefused(
+            f"{first:%B %Y} of {store_id} was closed on {closed.closed_at:%Y-%m-%d} by {closed.closed_by}"
+        )
+    period = periods.of_store(connection, store_id=store_id, first=first, last=last)
+    if reasons := _not_yet(connection, period, now=now, with_breaks=with_breaks):
+        raise CloseRefused(f"{first:%B %Y} of {store_id} can't be closed: {'; '.join(reasons)}")
+    connection.execute(
+        text(
+            "insert into closed_month (store_id, month, closed_at, closed_by, reason, figures)"
+            " values (:store_id, :month, :now, :by, :reason, cast(:figures as jsonb))"
+        ),
+        {
+            "store_id": store_id,
+            "month": first,
+            "now": now,
+            "by": by,
+            "reason": reason.strip(),
+            "figures": json.dumps(periods.as_kept(period)),
+        },
+    )
+    trail.record(
+        connection,
+        at=now,
+        actor=by,
+        action="month.close",
+        subject=f"{store_id} {first:%Y-%m}",
+        reason=reason,
+        details={"breaks_open": period.breaks_open, "trips": period.trips},
+    )
+    return period
+
+
+def closed_month(connection: Connection, *, store_id: str, month: date) -> Closed | None:
+    """That month, if it is closed."""
+    row = connection.execute(
+        text(
+            "select store_id, month, closed_at, closed_by, reason from closed_month"
+            " where store_id = :store_id and month = :month"
+        ),
+        {"store_id": store_id, "month": month.replace(day=1)},
+    ).one_or_none()
+    return None if row is None else Closed(**row._asdict())
+
+
+def of_month(connection: Connection, *, store_id: str, month: date) -> StoreDay:
+    """The month as it was closed, or as it stands while it is open. Raises BackroomError where it has no run."""
+    first, last = month.replace(day=1), last_of_month(month)
+    kept = connection.execute(
+        text("select figures from closed_month where store_id = :store_id and month = :month"),
+        {"store_id": store_id, "month": first},
+    ).scalar_one_or_none()
+    if kept is None:
+        return periods.of_store(connection, store_id=store_id, first=first, last=last)
+    return periods.from_kept(connection, kept, store_id=store_id, first=first, last=last)
+
+
+def _not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_breaks: bool) -> list[str]:
+    """What stands in the way of closing."""
+    found = []
+    store_id, first, last = period.store_id, period.business_date, period.last_date
+    zone = str(period.figures["store"]["time_zone"])
+    if now < business_day_bounds(last, zone)[1]:
+        found.append("it is not over")
+    if missing := periods.missing_days(connection, store_id=store_id, first=first, last=last):
+        found.append(f"not reconciled: {', '.join(map(str, missing))}")
+    if not period.complete:
+        found.append("not all of its days' files are in")
+    if period.expected:
+        found.append(f"{period.expected} trips still wait")
+    if period.breaks_open and not with_breaks:
+        found.append(f"{period.breaks_open} breaks are open (mend or decide them, or close with them)")
+    if off := [check["what"] for check in period.untied]:
+        found.append(f"these do not tie: {', '.join(off)}")
+    if waiting := _to_book(connection, store_id, last + timedelta(days=1)):
+        found.append(f"{waiting} charges and events wait to be booked: `backroom ledger post`")
+    if _earlier_open(connection, store_id, first):
+        found.append("an earlier month is open")
+    return found
+
+
+def _to_book(connection: Connection, store_id: str, before: date) -> int:
+    return int(
+        connection.execute(
+            text("""
+                select (select count(*) from charge c join purchase p using (shopping_trip_id)
+                        where c.to_book and c.store_id = :store_id and p.business_date < :before)
+                     + (select count(*) from debt_event e join purchase p using (shopping_trip_id)
+                        where e.to_book and p.store_id = :store_id and p.business_date < :before)
+                     + (select count(*) from refund_event e join purchase p using (shopping_trip_id)
+                        where e.to_book and p.store_id = :store_id and p.business_date < :before)
+            """),
+            {"store_id": store_id, "before": before},
+        ).scalar_one()
+    )
+
+
+def _earlier_open(connection: Connection, store_id: str, first: date) -> bool:
+    return bool(
+        connection.execute(
+            text("""
+                select exists (
+                    select from reconciliation_run r
+                    where r.store_id = :store_id and r.business_date < :first and not exists (
+                        select from closed_month c
+                        where c.store_id = r.store_id and c.month = date_trunc('month', r.business_date)))
+            """),
+            {"store_id": store_id, "first": first},
+        ).scalar_one()
+    )

@@ -1,0 +1,276 @@
+"""The report's further tables: one query each over a store's day, shown alike on the page, in the workbook and as data.
+
+Amounts are in the store's currency. A column that counts a state rather than a flow keeps, over several days, the value
+of the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Cell(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    CODE = "code"  # one of our codes, shown in words
+    COUNT = "count"
+    MONEY = "money"
+    COUNT_STATE = "count_state"
+    MONEY_STATE = "money_state"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the query, its head, and what it holds."""
+
+    name: str
+    head: str
+    cell: Cell
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it names the row."""
+        return self.cell in (Cell.TEXT, Cell.CODE)
+
+    @property
+    def is_money(self) -> bool:
+        """Whether it is an amount."""
+        return self.cell in (Cell.MONEY, Cell.MONEY_STATE)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its values make a total."""
+        return self.cell in (Cell.COUNT, Cell.MONEY)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the report. The query takes :store_id, :business_date, :now and :repeat."""
+
+    key: str
+    title: str
+    says: str
+    columns: tuple[Column, ...]
+    query: str
+
+
+def _columns(*given: tuple[str, str, Cell]) -> tuple[Column, ...]:
+    return tuple(Column(*one) for one in given)
+
+
+_SOLD: Final = (
+    "p.store_id = :store_id and p.business_date = :business_date and p.state in ('PRICED', 'SETTLED_OTHERWISE')"
+)
+_OF_DAY: Final = (
+    "join purchase p using (shopping_trip_id) where p.store_id = :store_id and p.business_date = :business_date"
+)
+
+SECTIONS: Final = (
+    Section(
+        "sales_by_entry",
+        "Sales by category and entry",
+        "What was sold, by how its shopper came in.",
+        _columns(
+            ("category", "Category", Cell.TEXT),
+            ("entry_method", "Entry", Cell.CODE),
+            ("lines", "Lines", Cell.COUNT),
+            ("list", "At shelf price", Cell.MONEY),
+            ("promotions", "Promotions", Cell.MONEY),
+            ("net", "Net", Cell.MONEY),
+            ("tax", "Tax", Cell.MONEY),
+            ("total", "With tax", Cell.MONEY),
+        ),
+        f"""
+        select coalesce(nullif(i.product_category, ''), 'Not in the catalog') as category, p.entry_method,
+               count(*) as lines, sum(l.list_amount - case when l.tax_included then l.tax_amount else 0 end) as list,
+               sum(l.promotion_amount) as promotions, sum(l.total - l.tax_amount) as net, sum(l.tax_amount) as tax,
+               sum(l.total) as total
+        from purchase p join purchase_line l using (shopping_trip_id)
+        left join catalog_item i on i.store_id = p.store_id and i.item_sku = l.item_sku
+        where {_SOLD} and l.total is not null
+        group by 1, 2 order by net desc, 1, 2
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "promotions",
+        "Promotions",
+        "What each took off the shelf prices.",
+        _columns(
+            ("promotion", "Promotion", Cell.TEXT),
+            ("description", "What it is", Cell.TEXT),
+            ("lines", "Lines", Cell.COUNT),
+            ("amount", "Taken off", Cell.MONEY),
+        ),
+        f"""
+        select coalesce(t.promotion ->> 'promotion_id', 'not told') as promotion,
+               coalesce(max(t.promotion ->> 'description'), '') as description, count(*) as lines,
+               sum(coalesce(cast(t.promotion ->> 'amount' as numeric), l.promotion_amount)) as amount
+        from purchase p join purchase_line l using (shopping_trip_id)
+        left join lateral jsonb_array_elements(l.promotions) as t (promotion) on true
+        where {_SOLD} and l.promotion_amount > 0
+        group by 1 order by amount desc, 1
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "refunds",
+        "Refunds of these trips",
+        "By why, by what the money went back, and how far each is.",
+        _columns(
+            ("reason", "Reason", Cell.CODE),
+            ("instrument", "By", Cell.CODE),
+            ("state", "State", Cell.CODE),
+            ("refunds", "Refunds", Cell.COUNT),
+            ("amount", "Amount", Cell.MONEY),
+        ),
+        """
+        select case when q.is_return then 'PAID_TWICE' else q.reason end as reason,
+               split_part(r.instrument, chr(58), 1) as instrument, r.state, count(*) as refunds, sum(r.amount) as amount
+        from refund r join refund_request q using (request_id)
+        join purchase p on p.shopping_trip_id = r.shopping_trip_id
+        where p.store_id = :store_id and p.business_date = :business_date
+        group by 1, 2, 3 order by 1, 2, 3
+        """,
+    ),
+    Section(
+        "clearing",
+        "Card clearing",
+        "By who moves the money: taken and given back, what was paid out, what is to come.",
+        _columns(
+            ("processor", "Processor", Cell.TEXT),
+            ("begun", "Capture begun", Cell.MONEY),
+            ("captured", "Captured, final", Cell.MONEY),
+            ("refunded", "Refunded", Cell.MONEY),
+            ("paid_out", "Paid out", Cell.MONEY),
+            ("fees", "Fees", Cell.MONEY),
+            ("to_come", "To come", Cell.MONEY),
+        ),
+        f"""
+        with moved as (
+            select coalesce(nullif(g.detail, ''), 'AMAZON') as processor,
+                   sum(g.amount) filter (where g.account = 'card_clearing_initiated') as begun,
+                   sum(g.amount) filter (where g.account = 'card_clearing') as captured,
+                   -sum(g.amount) filter (where g.account in ('refund_clearing', 'refund_clearing_initiated'))
+                       as refunded
+            from ledger_transaction t join ledger_posting g using (transaction_id) {_OF_DAY}
+              and g.account in ('card_clearing_initiated', 'card_clearing', 'refund_clearing',
+                                'refund_clearing_initiated')
+            group by 1
+        ), paid as (
+            select l.processor, sum(l.amount) as paid_out, sum(l.fee) as fees
+            from (select l.processor, l.amount, l.fee, coalesce(l.shopping_trip_id, a.shopping_trip_id)
+                         as shopping_trip_id
+                  from processor_payout_line l left join preauthorization a on l.shopping_trip_id is null
+                   and a.processor = l.processor and a.processor_reference = l.reference) l {_OF_DAY}
+            group by 1
+        )
+        select processor, coalesce(begun, 0) as begun, coalesce(captured, 0) as captured,
+               coalesce(refunded, 0) as refunded, coalesce(paid_out, 0) as paid_out, coalesce(fees, 0) as fees,
+               coalesce(captured, 0) - coalesce(refunded, 0) - coalesce(paid_out, 0) as to_come
+        from moved full join paid using (processor) order by 1
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "unbilled",
+        "Lines that were not billed",
+        "Goods that left the store without a price.",
+        _columns(("reason", "Why", Cell.TEXT), ("trips", "Trips", Cell.COUNT), ("lines", "Lines", Cell.COUNT)),
+        f"""
+        select u.reason, count(distinct u.shopping_trip_id) as trips, count(*) as lines
+        from unbilled_line u {_OF_DAY} group by 1 order by lines desc, 1
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "debts",
+        "Debts by age",
+        "What shoppers owe of these trips, by the last aging.",
+        _columns(
+            ("bucket", "Days", Cell.TEXT),
+            ("cause", "Cause", Cell.CODE),
+            ("debts", "Debts", Cell.COUNT),
+            ("amount", "Amount", Cell.MONEY),
+            ("outstanding", "Outstanding", Cell.MONEY),
+        ),
+        f"""
+        select coalesce(d.bucket, 'new') as bucket, d.cause, count(*) as debts, sum(d.amount) as amount,
+               sum(d.outstanding) as outstanding
+        from debt d {_OF_DAY} and d.amount > 0 group by 1, 2 order by 1, 2
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "debt_movement",
+        "What became of debts",
+        "Payoffs, reductions, write-offs and what was recovered after one.",
+        _columns(("kind", "What", Cell.CODE), ("times", "Times", Cell.COUNT), ("amount", "Amount", Cell.MONEY)),
+        f"""
+        select kind, count(*) as times, sum(amount) as amount from (
+            select 'OPENED' as kind, d.amount from debt d {_OF_DAY} and d.amount > 0
+            union all select e.kind, e.amount from debt_event e {_OF_DAY}
+        ) moved group by 1 order by 1
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "offenders",
+        "Repeat offenders",
+        "Shoppers and cards of these trips that have left several trips unpaid.",
+        _columns(
+            ("owed_by", "Who", Cell.TEXT),
+            ("debts", "Debts in all", Cell.COUNT_STATE),
+            ("left_unpaid", "Left unpaid", Cell.MONEY_STATE),
+            ("outstanding", "Outstanding", Cell.MONEY_STATE),
+        ),
+        f"""
+        with owned as (
+            select coalesce('shopper ' || shopper_id, 'card ' || shopper_identity) as owed_by, shopping_trip_id, amount,
+                   outstanding, currency
+            from debt where amount > 0 and coalesce(shopper_id, shopper_identity) is not null
+        )
+        select o.owed_by, count(*) as debts, sum(o.amount) as left_unpaid, sum(o.outstanding) as outstanding
+        from owned o join store s on s.store_id = :store_id and s.currency = o.currency
+        where o.owed_by in (select t.owed_by from owned t {_OF_DAY})
+        group by 1 having count(*) >= :repeat order by debts desc, 1
+        """,  # noqa: S608 - constants of this file only
+    ),
+    Section(
+        "breaks_by_age",
+        "Breaks by kind and age",
+        "What is open and for how long, and how the others were closed.",
+        _columns(
+            ("kind", "Kind", Cell.CODE),
+            ("state", "State", Cell.CODE),
+            ("age", "Age in days", Cell.TEXT),
+            ("breaks", "Breaks", Cell.COUNT),
+            ("difference", "Difference", Cell.MONEY),
+        ),
+        """
+        select kind, coalesce(resolution, 'OPEN') as state,
+               case when days < 1 then '0' when days <= 7 then '1-7' when days <= 30 then '8-30' else '30+' end as age,
+               count(*) as breaks, coalesce(sum(difference), 0) as difference
+        from (select *, floor(extract(epoch from coalesce(closed_at, cast(:now as timestamptz)) - opened_at) / 86400)
+                        as days
+              from reconciliation_break where store_id = :store_id and business_date = :business_date) b
+        group by 1, 2, 3 order by 1, 2, 3
+        """,
+    ),
+    Section(
+        "catalog",
+        "Catalog",
+        "What can be sold here, and what was sold without being in it.",
+        _columns(
+            ("items", "Items", Cell.COUNT_STATE),
+            ("gone", "Gone", Cell.COUNT_STATE),
+            ("refused", "Rows turned away", Cell.COUNT_STATE),
+            ("unknown_lines", "Lines not in it", Cell.COUNT),
+        ),
+        """
+        select (select count(*) from catalog_item where store_id = :store_id and not gone) as items,
+               (select count(*) from catalog_item where store_id = :store_id and gone) as gone,
+               (select count(*) from catalog_rejection where store_id = :store_id) as refused,
+               (select count(*) from purchase p join purchase_line l using (shopping_trip_id)
+                where p.store_id = :store_id and p.business_date = :business_date and l.item_sku is null)
+                   as unknown_lines
+        """,
+    ),
+)
