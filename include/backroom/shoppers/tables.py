@@ -3,6 +3,9 @@
 from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, PrimaryKeyConstraint, Table, Text, func
 
 from backroom.db.metadata import Identifier, Instant, metadata
+from backroom.shoppers import sign_in_tables
+
+__all__ = ["loyalty_account", "loyalty_promotion", "recognition_key", "shopper", "sign_in_tables"]
 
 shopper = Table(
     "shopper",
