@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -110,6 +112,16 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small") / "world"
     asked = ["world", "--out", str(folder), "--date", SMALL_WORLD_DATE, "--trips", "60", "--seed", "7"]
     subprocess.run([sys.executable, "-m", "jwo_sandbox", *asked, "--catalog", "400"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world_without_feeds(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world, but nothing is delivered by files or events: time moves fast, and no AWS is needed."""
+    folder = tmp_path_factory.mktemp("without-feeds") / "world"
+    shutil.copytree(small_world, folder)
+    stores = json.loads((folder / "stores.json").read_text())
+    (folder / "stores.json").write_text(json.dumps([{**store, "feeds": []} for store in stores]))
     return folder
 
 

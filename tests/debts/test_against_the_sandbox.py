@@ -25,6 +25,12 @@ STORE = "STORE-002"
 
 
 @pytest.fixture(scope="module")
+def aws_endpoint() -> str:
+    """No AWS stand-in: a world without feeds needs none."""
+    return ""
+
+
+@pytest.fixture(scope="module")
 def theirs(database: Engine) -> Debts:
     add_store(database, STORE, risk_strategy="AMAZON_MANAGED")
     return Debts(database, STORE)
@@ -37,12 +43,12 @@ def client(sandbox: SandboxClient) -> Iterator[PaymentStatusClient]:
 
 
 @pytest.fixture
-def begin(theirs: Debts, sandbox: SandboxClient, small_world: Path) -> Callable[..., str]:
+def begin(theirs: Debts, sandbox: SandboxClient, world_without_feeds: Path) -> Callable[..., str]:
     """A trip at the sandbox that nobody has paid, and our debt for it; the fault befalls its first report."""
 
     def _begin(fault: str = "") -> str:
         plan: dict[str, Any] = {"rates": {"payment_status": {fault: 1.0}} if fault else {}, "retry_after_seconds": 600}
-        sandbox.post("/sandbox/load", {"world": str(small_world), "seed": 1, "faults": plan})
+        sandbox.post("/sandbox/load", {"world": str(world_without_feeds), "seed": 1, "faults": plan})
         sandbox.post("/sandbox/clock", {"now": EVENING.isoformat()})
         trip = str(sandbox.post("/sandbox/trips", {"store_id": STORE})["shoppingTripId"])
         theirs.run("delete from api_hold")
