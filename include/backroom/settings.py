@@ -131,6 +131,42 @@ class Settings(BaseSettings):
         40, ge=1, le=1000, description="live recognition tokens of one shopper; beyond them the app is answered 429"
     )
 
+    # --- the portal's pages for shoppers, receipts, privacy
+    privacy_keys: SecretStr | None = Field(
+        None,
+        description="Fernet keys that seal addresses at rest, the newest first, separated by commas; the last one also "
+        "makes the index by which an address is found, so that it stays the last; `make up` makes one",
+    )
+    portal_public_url: str = Field(
+        "http://127.0.0.1:8001", description="where shoppers reach the portal; links in e-mails begin so"
+    )
+    portal_trusted_proxies: int = Field(
+        0, ge=0, le=5, description="proxies before the portal that set X-Forwarded-For; 0: the caller is the shopper"
+    )
+    portal_link_minutes: int = Field(15, ge=1, le=60, description="life of a sign-in link")
+    portal_session_minutes: int = Field(20, ge=1, le=240, description="a session ends after so long without a call")
+    portal_session_hours: int = Field(4, ge=1, le=24, description="a session ends so long after sign-in in any case")
+    portal_payment_page: Literal["NONE", "SANDBOX", "STRIPE"] = Field(
+        "NONE",
+        description="whose hosted page takes payments of debts where the store itself charges through Amazon; NONE: "
+        "they are paid in the store",
+    )
+    mail_sender: str = Field("", description="address that shoppers' e-mails come from, verified in SES")
+    mail_bounce_queue: str = Field(
+        "", description="SQS queue with SES's notices of bounces and complaints; empty: none is read"
+    )
+    receipt_data_hours: int = Field(
+        6, ge=1, le=72, description="how long a receipt waits for the card's data before it goes without"
+    )
+    retention_sign_in_days: int = Field(30, ge=1, description="how long sign-ins and counted attempts are kept")
+    retention_mail_days: int = Field(90, ge=1, description="how long it is kept where a receipt was sent to")
+    retention_card_days: int = Field(
+        400, ge=31, description="how long a trip's card data (brand, last four, EMV) is kept after it was fetched"
+    )
+    retention_contact_days: int = Field(
+        400, ge=31, description="how long the address of a card is kept that has not been used since"
+    )
+
     # --- the point of sale (stores that price by it)
     point_of_sale_secret: SecretStr | None = Field(
         None, description="sent as a bearer token to every store's point of sale; unset: none is sent"
@@ -271,7 +307,9 @@ class Settings(BaseSettings):
     bad_cart_warning_hours: int = Field(
         12, ge=0, description="how long before that moment an alert tells of the carts that still wait"
     )
-    charge_concurrency: int = Field(8, ge=1, le=64, description="trips charged at once by one task")
+    charge_concurrency: int = Field(32, ge=1, le=256, description="trips charged at once by one task")
+    charge_trips_a_share: int = Field(500, ge=1, description="due trips of a store for each task that works on it")
+    charge_shares_a_store: int = Field(4, ge=1, le=64, description="most tasks that work on one store side by side")
     charge_lease_seconds: int = Field(120, ge=2, description="lease on a trip; longer than every time-out inside it")
     day_complete_margin_minutes: int = Field(
         60, ge=0, description="windows after a business day's end that its files must cover"
