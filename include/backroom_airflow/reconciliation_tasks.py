@@ -83,7 +83,7 @@ def write_reports(runs: list[int]) -> list[str]:
     for run_id in runs:
         with transaction() as connection:
             judged = of_run(connection, current(connection, run_id))
-            if report.is_written(connection, judged.run_id):
+            if report.written_before(connection, judged.run_id):
                 log.info("report stands", run_id=judged.run_id)
                 continue
             of_store = report.write(connection, run_id=judged.run_id, folder=folder)

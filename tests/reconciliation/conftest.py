@@ -136,7 +136,7 @@ class Books:
         self.insert(
             "charge", shopping_trip_id=trip, store_id=self.store_id, currency=self.currency, total=total, state=state,
             captured=captured, capture_initiated=initiated, expires_at=ended + timedelta(hours=46),
-            created_at=ended, updated_at=changed,
+            created_at=ended, updated_at=changed, to_book=False,
         )  # fmt: skip
 
     def debt(self, trip: str, amount: str, at: datetime) -> None:

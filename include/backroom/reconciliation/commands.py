@@ -1,22 +1,23 @@
-"""backroom reconcile: day, breaks, report."""
+"""backroom reconcile: day, report, month, payouts, score; and breaks (break_commands.py)."""
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, text
 
-from backroom.clock import parse_instant, system_clock
+from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
-from backroom.reconciliation import report
+from backroom.reconciliation import break_commands, months, payout_files, periods, report, scoring
 from backroom.reconciliation.runs import reconcile_day, released_as_complete
+from backroom.reconciliation.scoring import Named
 from backroom.settings import settings
 
 app = typer.Typer(help="Purchases, charges, Amazon's orders and the ledger, held together.", no_args_is_help=True)
@@ -39,14 +40,17 @@ def day(
 ) -> None:
     """Reconcile a store's day and write its report. Exits 1 where breaks are open. Safe to run again."""
     check_reachable(engine())
-    business_date, moment = _date(date_), _moment(now)
+    business_date, at = _date(date_), moment(now)
     with transaction() as connection:
         if complete is None:
             complete = released_as_complete(connection, store_id=store, business_date=business_date)
-        summary = reconcile_day(connection, store_id=store, business_date=business_date, complete=complete, now=moment)
-        written = report.write(connection, run_id=summary.run_id, folder=settings().reports_folder)
+        summary = reconcile_day(connection, store_id=store, business_date=business_date, complete=complete, now=at)
+        html, xlsx = report.written_before(connection, summary.run_id) or (None, None)
+        if html is None:
+            written = report.write(connection, run_id=summary.run_id, folder=settings().reports_folder)
+            html, xlsx = written.html, written.xlsx
     if as_json:
-        typer.echo(json.dumps(summary.as_json() | {"html": str(written.html), "xlsx": str(written.xlsx)}))
+        typer.echo(json.dumps(summary.as_json() | {"html": str(html), "xlsx": str(xlsx)}))
     else:
         table = Table("store", "day", "revision", "trips", "matched", "waiting", "breaks open", "opened", "closed")
         table.add_row(
@@ -61,85 +65,173 @@ def day(
             ),
         )  # fmt: skip
         Console().print(table)
-        Console(soft_wrap=True).print(f"report: {written.html}")
+        if summary.unchanged:
+            Console().print("nothing was new: the run and its report stand")
+        Console(soft_wrap=True).print(f"report: {html}")
     raise typer.Exit(1 if summary.breaks_open else 0)
 
 
-@app.command()
-def breaks(
-    store: str = typer.Option("", "--store", help="of this store only"),
-    date_: str = typer.Option("", "--date", help="of this business day only"),
-    only_open: bool = typer.Option(False, "--open", help="without those that later data has closed"),
-    as_json: bool = JSON,
-) -> None:
-    """List the breaks, the newest day first. Exits 1 where any of them is open."""
-    check_reachable(engine())
-    with transaction() as connection:
-        found = _breaks(connection, store=store or None, day=_date(date_) if date_ else None, only_open=only_open)
-    if as_json:
-        typer.echo(json.dumps(found, default=str))
-    else:
-        table = Table("day", "store", "trip", "line", "kind", "ours", "theirs", "difference", "state")
-        for row in found:
-            table.add_row(
-                str(row["business_date"]),
-                row["store_id"],
-                row["shopping_trip_id"],
-                str(row["line_number"] or ""),
-                row["kind"],
-                row["ours"],
-                row["theirs"],
-                "" if row["difference"] is None else f"{row['difference']} {row['currency']}",
-                "open" if row["closed_at"] is None else "closed",
-            )
-        Console().print(table)
-    raise typer.Exit(1 if any(row["closed_at"] is None for row in found) else 0)
+break_commands.add_to(app)
 
 
 @app.command(name="report")
-def write_report(date_: str = DATE, now: str = NOW, as_json: bool = JSON) -> None:
-    """Write the report over all stores that were reconciled for that day, and say where it is."""
+def write_report(
+    date_: str = typer.Option("", "--date", help="of all stores, for this business day"),
+    first: str = typer.Option("", "--from", help="of a period: its first day"),
+    last: str = typer.Option("", "--to", help="of a period: its last day"),
+    store: str = typer.Option("", "--store", help="of a period: one store; left out, all"),
+    now: str = NOW,
+    as_json: bool = JSON,
+) -> None:
+    """Write the report of a day over all stores, or of any period, and say where it is."""
+    check_reachable(engine())
+    folder = settings().reports_folder
+    if bool(date_) == bool(first or last):
+        raise BackroomError("name a day with --date, or a period with --from and --to")
+    with transaction() as connection:
+        if date_:
+            written = report.write_company(connection, business_date=_date(date_), folder=folder, now=moment(now))
+        else:
+            begin, end = _date(first, "--from"), _date(last, "--to")
+            chosen = [store] if store else periods.stores(connection, first=begin, last=end)
+            if not chosen:
+                raise BackroomError(f"no store was reconciled from {begin} to {end}; `backroom reconcile day` first")
+            days = [periods.of_store(connection, store_id=one, first=begin, last=end) for one in chosen]
+            written = report.write_period(
+                connection, days, stem=store or "company", folder=folder, as_of=moment(now),
+                title=days[0].name if store else "All stores",
+            )  # fmt: skip
+    _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
+
+
+@app.command(name="close-month")
+def close_month(
+    store: str = STORE,
+    month: str = typer.Option(..., "--month", help="the month, YYYY-MM"),
+    reason: str = typer.Option(..., "--reason", help="why now; kept in the audit trail", callback=needed),
+    by: str = typer.Option("", "--by", help="who closes it; the login name if left out"),
+    with_breaks: bool = typer.Option(False, "--with-breaks", help="also while breaks are open"),
+    now: str = NOW,
+    as_json: bool = JSON,
+) -> None:
+    """Close a month of a store: it stays as it is, and what comes later is posted to the next. It never opens again."""
     check_reachable(engine())
     with transaction() as connection:
-        written = report.write_company(
-            connection, business_date=_date(date_), folder=settings().reports_folder, now=_moment(now)
+        closed = months.close(
+            connection, store_id=store, month=_month(month), by=by or getpass.getuser(), reason=reason,
+            now=moment(now), with_breaks=with_breaks,
+        )  # fmt: skip
+        written = report.write_period(
+            connection, [closed], stem=store, folder=settings().reports_folder, as_of=closed.as_of, title=closed.name
         )
+    _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
+
+
+@app.command(name="month")
+def write_month(
+    store: str = STORE, month: str = typer.Option(..., "--month", help="YYYY-MM"), as_json: bool = JSON
+) -> None:
+    """Write a month's report: as it was closed, or as it stands while it is open."""
+    check_reachable(engine())
+    with transaction() as connection:
+        found = months.of_month(connection, store_id=store, month=_month(month))
+        written = report.write_period(
+            connection, [found], stem=store, folder=settings().reports_folder, as_of=found.as_of, title=found.name
+        )
+    _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
+
+
+@app.command()
+def payouts(
+    file: Path = typer.Option(..., "--file", help="CSV of what was paid out"),
+    processor: str = typer.Option(..., "--processor", help="STRIPE or SANDBOX"),
+    now: str = NOW,
+) -> None:
+    """Take in a processor's payouts. The same file again changes nothing."""
+    check_reachable(engine())
+    with transaction() as connection:
+        new, known = payout_files.take_in(connection, file, processor=processor.upper(), now=moment(now))
+    Console().print(f"{new} rows taken in, {known} known before")
+
+
+@app.command()
+def score(
+    truth: Path = typer.Option(..., "--truth", help="JSON lines of kind, trip, line, store, day, amount"),
+    as_json: bool = JSON,
+) -> None:
+    """Hold the breaks against a list of what was planted. Exits 1 where anything was missed, misnamed or invented."""
+    check_reachable(engine())
+    planted = scoring.read_truth(truth)
+    if not planted:
+        raise BackroomError(f"{truth} lists nothing")
+    with transaction() as connection:
+        found = scoring.found(
+            connection,
+            stores={one.store_id for one in planted},
+            first=min(one.day for one in planted),
+            last=max(one.day for one in planted),
+        )
+    judged = scoring.score(planted, found)
     if as_json:
-        typer.echo(json.dumps({"html": str(written.html), "xlsx": str(written.xlsx)}))
+        typer.echo(json.dumps(_score_as_json(judged), default=str))
     else:
-        _say_where(written.html, written.xlsx)
+        _show_score(judged, planted=len(planted))
+    raise typer.Exit(0 if judged.is_perfect else 1)
 
 
-def _say_where(*paths: Path) -> None:
+def _score_as_json(judged: scoring.Score) -> dict[str, object]:
+    return {
+        "found": [vars(one) for one in judged.found],
+        "misnamed": [{"planted": vars(one), "found": vars(other)} for one, other in judged.misnamed],
+        "missed": [vars(one) for one in judged.missed],
+        "invented": [vars(one) for one in judged.invented],
+    }
+
+
+def _show_score(judged: scoring.Score, *, planted: int) -> None:
+    console = Console()
+    table = Table("found", "misnamed", "missed", "invented", "planted")
+    counts = (judged.found, judged.misnamed, judged.missed, judged.invented)
+    table.add_row(*(str(len(one)) for one in counts), str(planted))
+    console.print(table)
+    if judged.is_perfect:
+        return
+    details = Table("verdict", "day", "store", "trip", "line", "planted", "found")
+    for one, other in judged.misnamed:
+        details.add_row("misnamed", *_place(one), _named(one), f"{_named(other)}, line {other.line_number}")
+    for one in judged.missed:
+        details.add_row("missed", *_place(one), _named(one), "")
+    for one in judged.invented:
+        details.add_row("invented", *_place(one), "", _named(one))
+    console.print(details)
+
+
+def _place(one: Named) -> tuple[str, str, str, str]:
+    return str(one.day), one.store_id, one.shopping_trip_id, str(one.line_number or "")
+
+
+def _named(one: Named) -> str:
+    amount: Decimal | None = one.amount
+    return one.kind if amount is None else f"{one.kind} {amount.normalize():f}"
+
+
+def _say_where(paths: tuple[Path, ...], *, as_json: bool, html: Path, xlsx: Path) -> None:
+    if as_json:
+        typer.echo(json.dumps({"html": str(html), "xlsx": str(xlsx), "files": [str(path) for path in paths]}))
+        return
     for path in paths:
         Console(soft_wrap=True, highlight=False).print(str(path))
 
 
-def _breaks(connection: Connection, *, store: str | None, day: date | None, only_open: bool) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        text("""
-            select break_id, business_date, store_id, shopping_trip_id, line_number, kind, ours, theirs, difference,
-                   currency, explanation, opened_at, last_seen_at, closed_at, times_opened
-            from reconciliation_break
-            where (cast(:store as text) is null or store_id = :store)
-              and (cast(:day as date) is null or business_date = :day)
-              and (closed_at is null or not :only_open)
-            order by business_date desc, store_id, shopping_trip_id, line_number, kind
-        """),
-        {"store": store, "day": day, "only_open": only_open},
-    )
-    return [dict(row) for row in rows.mappings()]
-
-
-def _date(given: str) -> date:
+def _date(given: str, option: str = "--date") -> date:
     try:
         return date.fromisoformat(given)
     except ValueError as error:
-        raise BackroomError(f"--date: {given!r} is not a day; write 2026-11-23") from error
+        raise BackroomError(f"{option}: {given!r} is not a day; write 2026-11-23") from error
 
 
-def _moment(given: str) -> datetime:
+def _month(given: str) -> date:
     try:
-        return parse_instant(given) if given else system_clock()
+        return datetime.strptime(given, "%Y-%m").date()  # noqa: DTZ007 - a month of the store's calendar
     except ValueError as error:
-        raise BackroomError(f"--now: {error}") from error
+        raise BackroomError(f"--month: {given!r} is not a month; write 2026-11") from error

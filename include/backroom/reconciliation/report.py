@@ -85,12 +85,14 @@ def write(connection: Connection, *, run_id: int, folder: Path) -> Written:
     return replace(written, data=(*written.data, *data))
 
 
-def is_written(connection: Connection, run_id: int) -> bool:
-    """Whether that run's report stands in the folder already."""
-    path = connection.execute(
-        text("select html_path from reconciliation_run where run_id = :run_id"), {"run_id": run_id}
-    ).scalar_one_or_none()
-    return path is not None and Path(path).exists()
+def written_before(connection: Connection, run_id: int) -> tuple[Path, Path] | None:
+    """That run's page and workbook, if they stand in their folder already."""
+    row = connection.execute(
+        text("select html_path, xlsx_path from reconciliation_run where run_id = :run_id"), {"run_id": run_id}
+    ).one_or_none()
+    if row is None or row.html_path is None or not Path(row.html_path).exists():
+        return None
+    return Path(row.html_path), Path(row.xlsx_path)
 
 
 def write_company(connection: Connection, *, business_date: date, folder: Path, now: datetime) -> Written:
