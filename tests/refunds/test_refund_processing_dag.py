@@ -21,13 +21,13 @@ def _configured(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-def test_a_run_asks_for_what_is_due_and_books_it_and_a_later_one_finds_it_final(till: Till, dag_bag: DagBag) -> None:
-    dag = dag_bag.dags["refund_processing"]
-    trip = till.captured(("1", "12.30"))
-    till.ask(trip, "5.00")
-    assert dag.test(logical_date=NEXT_DAY).state == "success"
-    assert till.parts(trip) == [("CAPTURE", "5.00", "INITIATED")]
-    till.told(trip, "5.00", at=NEXT_DAY + minutes(5))
-    assert dag.test(logical_date=NEXT_DAY + minutes(10)).state == "success"
-    assert till.parts(trip) == [("CAPTURE", "5.00", "FINAL")]
-    assert till.rows("select * from refund_event where to_book and shopping_trip_id = :trip", trip=trip) == []
+def test_a_run_asks_for_what_is_due_finds_final_what_was_told_and_books_both(till: Till, dag_bag: DagBag) -> None:
+    told, due = till.captured(), till.captured()
+    till.ask(told, "3.00")
+    till.give_back()
+    till.told(told, "3.00", at=NEXT_DAY + minutes(5))
+    till.ask(due, "5.00")
+    assert dag_bag.dags["refund_processing"].test(logical_date=NEXT_DAY + minutes(10)).state == "success"
+    assert till.parts(told) == [("CAPTURE", "3.00", "FINAL")]
+    assert till.parts(due) == [("CAPTURE", "5.00", "INITIATED")]
+    assert till.rows("select * from refund_event where to_book and store_id = :s", s=till.store_id) == []
