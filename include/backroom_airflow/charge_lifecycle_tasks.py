@@ -52,27 +52,34 @@ def _settle_carts(now: datetime) -> None:
         refusals.settle_sent_again(connection, now=now)
 
 
-def gather(**context: Any) -> list[str]:
-    """Takes in what is known of captures and cancels; returns the stores with a charge due."""
-    from backroom.charges.lifecycle import gather_evidence, stores_with_due
+def gather(**context: Any) -> list[dict[str, Any]]:
+    """Takes in what is known of captures and cancels; returns each worker's share: a store and the share's number."""
+    from backroom.charges.lifecycle import gather_evidence, shares_due
     from backroom.db.engine import transaction
+    from backroom.settings import settings
+
+    now, config = business_time.of(context), settings()
+    with transaction() as connection:
+        gather_evidence(connection, now=now)
+        shares = shares_due(connection, now=now, trips=config.charge_trips_a_share, most=config.charge_shares_a_store)
+    return [{"store_id": share.store_id, "share": share.number} for share in shares]
+
+
+def work(store_id: str, share: int, **context: Any) -> dict[str, Any]:
+    """Moves the money of the store's charges that are due, beside the store's other shares; returns what was done."""
+    from backroom.charges.lifecycle import work_due
+    from backroom.db.engine import engine, transaction
+    from backroom.processors.choosing import payments_for
+    from backroom.settings import settings
+    from backroom.stores.registry import get_store, require_store
 
     now = business_time.of(context)
     with transaction() as connection:
-        gather_evidence(connection, now=now)
-        return stores_with_due(connection, now=now)
-
-
-def work(store_id: str, **context: Any) -> dict[str, Any]:
-    """Moves the money of the store's charges that are due; returns what was done."""
-    from backroom.amazon.payments import PaymentsClient
-    from backroom.charges.lifecycle import work_due
-    from backroom.db.engine import engine
-    from backroom.settings import settings
-
-    now = business_time.of(context)
-    with PaymentsClient(settings()) as client:
-        return work_due(engine(), client, store_id=store_id, now=now).as_json()
+        require_store(connection, store_id)
+        store = get_store(connection, store_id)
+    assert store is not None
+    with payments_for(store, engine(), settings(), now=now) as client:
+        return {"share": share, **work_due(engine(), client, store_id=store_id, now=now).as_json()}
 
 
 def post(**context: Any) -> int:

@@ -6,6 +6,7 @@ A mutant replaces a piece of the product in the worker's memory; the product its
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, text, update
 
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.amazon.payments import Adjustment
-from backroom.charges import answers, attempts, lifecycle, queue, rules, states
+from backroom.charges import answers, attempts, queue, rules, states, turns
 from backroom.charges.answers import Heard
 from backroom.charges.history import News
 from backroom.charges.rules import Action, ChargeRules, Step
@@ -32,19 +33,19 @@ def lease_dropped() -> None:
     without = without.replace(", fencing = c.fencing + 1", "")
     assert without != claim
     queue._CLAIM = text(without)
-    attempts.abandon = lambda connection, shopping_trip_id, *, now: []
+    attempts.abandon = lambda connection, trips, *, now: {}
 
 
 def lost_lease_taken_as_not_sent() -> None:
     """An intent without an outcome counts as a call that was never made."""
 
-    def abandon(connection: Connection, shopping_trip_id: str, *, now: datetime) -> list[News]:
+    def abandon(connection: Connection, trips: Sequence[str], *, now: datetime) -> dict[str, list[News]]:
         connection.execute(
             update(charge_attempt)
-            .where(charge_attempt.c.shopping_trip_id == shopping_trip_id, charge_attempt.c.outcome.is_(None))
+            .where(charge_attempt.c.shopping_trip_id.in_(trips), charge_attempt.c.outcome.is_(None))
             .values(outcome=Outcome.NOT_SENT, finished_at=now)
         )
-        return []
+        return {}
 
     attempts.abandon = abandon
 
@@ -58,7 +59,7 @@ def pending_amount_trusted() -> None:
             adjustment = replace(adjustment, status="APPROVED")
         return heard(operation, asked, currency, answer, adjustment)
 
-    lifecycle.heard = trusting
+    turns.heard = trusting
 
 
 def answer_taken_as_captured() -> None:
@@ -69,7 +70,7 @@ def answer_taken_as_captured() -> None:
         said = heard(operation, asked, currency, answer, adjustment)
         return replace(said, kind=Kind.CAPTURE_APPROVED) if said.kind is Kind.CAPTURE_INITIATED else said
 
-    lifecycle.heard = hasty
+    turns.heard = hasty
 
 
 def refusal_after_unknown_taken_as_refusal() -> None:
@@ -115,4 +116,4 @@ def _unknown_captures(again: Any) -> None:
 
     from backroom.charges import history
 
-    lifecycle.next_step, history.due_at = step, due
+    turns.next_step, history.due_at = step, due

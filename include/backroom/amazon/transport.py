@@ -96,20 +96,13 @@ class Transport:
             ) as response:
                 raw = self._read(response, started)
         except (_StoodStill, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return _broken(Outcome.NOT_SENT, Problem.UNREACHABLE, error, started)
+            return broken(Outcome.NOT_SENT, Problem.UNREACHABLE, error, started)
         except (httpx.TimeoutException, TimeoutError) as error:
-            return _broken(Outcome.UNKNOWN, Problem.TIMED_OUT, error, started)
+            return broken(Outcome.UNKNOWN, Problem.TIMED_OUT, error, started)
         except httpx.HTTPError as error:
-            return _broken(Outcome.UNKNOWN, Problem.CONNECTION_LOST, error, started)
-        latency = time.perf_counter() - started
-        try:
-            parsed_body = exact_json.loads(raw) if raw.strip() else None
-        except ValueError as error:
-            if response.status_code in self._successes:
-                return _broken(Outcome.UNKNOWN, Problem.UNINTELLIGIBLE, error, started, response.status_code)
-            parsed_body = None
-        return judge(
-            response.status_code, parsed_body, response.headers.get("Retry-After"), latency, successes=self._successes
+            return broken(Outcome.UNKNOWN, Problem.CONNECTION_LOST, error, started)
+        return understood(
+            response.status_code, raw, response.headers.get("Retry-After"), started, successes=self._successes
         )
 
     def _not_too_late(self, request: httpx.Request) -> None:
@@ -189,6 +182,20 @@ def credentials(config: Settings) -> Credentials:
     return found
 
 
-def _broken(outcome: Outcome, problem: Problem, error: Exception, started: float, status: int | None = None) -> Answer:
+def understood(
+    status: int, raw: bytes, retry_after: str | None, started: float, *, successes: Collection[int]
+) -> Answer:
+    """What a whole HTTP answer means; a yes that is no JSON is unknown. `started` by time.perf_counter."""
+    try:
+        body = exact_json.loads(raw) if raw.strip() else None
+    except ValueError as error:
+        if status in successes:
+            return broken(Outcome.UNKNOWN, Problem.UNINTELLIGIBLE, error, started, status)
+        body = None
+    return judge(status, body, retry_after, time.perf_counter() - started, successes=successes)
+
+
+def broken(outcome: Outcome, problem: Problem, error: Exception, started: float, status: int | None = None) -> Answer:
+    """A call without an answer that can be read. `started` by time.perf_counter."""
     message = str(error) or type(error).__name__
     return Answer(outcome, problem, status, message=message, latency_seconds=time.perf_counter() - started)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, text, update
+import orjson
+from sqlalchemy import ARRAY, Connection, Text, any_, literal, select, text, update
 
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.charges.answers import unknown
@@ -20,12 +21,33 @@ from backroom.money import Money
 _INTEND: Final = text(
     """
     insert into charge_attempt (shopping_trip_id, operation, number, fencing, request, intended_at)
-    select cast(:trip as text), cast(:operation as text), coalesce(max(number), 0) + 1, :fencing,
-           cast(:request as jsonb), :at
-    from charge_attempt where shopping_trip_id = cast(:trip as text) and operation = cast(:operation as text)
-    returning attempt_id, number
+    select ask.trip, ask.operation,
+           coalesce((select max(made.number) from charge_attempt made
+                     where made.shopping_trip_id = ask.trip and made.operation = ask.operation), 0) + 1,
+           ask.fencing, ask.request, ask.at
+    from json_to_recordset(:asks) as ask (trip text, operation text, fencing bigint, request jsonb, at timestamptz)
+    returning attempt_id, shopping_trip_id, number
     """
 )
+_CONCLUDE: Final = text(
+    """
+    update charge_attempt a
+    set outcome = told.outcome, http_status = told.http_status, answer = told.answer,
+        latency_seconds = told.latency_seconds, finished_at = :now
+    from json_to_recordset(:told) as told (attempt_id bigint, outcome text, http_status int, answer jsonb,
+                                           latency_seconds float)
+    where a.attempt_id = told.attempt_id
+    """
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call that is to be made: `amount` is 0 for a cancel."""
+
+    charge: Charge
+    operation: Operation
+    amount: Decimal
 
 
 @dataclass(frozen=True)
@@ -39,50 +61,70 @@ class Intent:
     amount: Decimal
 
 
-def intend(connection: Connection, one: Charge, operation: Operation, amount: Decimal, *, now: datetime) -> Intent:
-    """Writes the intent in the caller's transaction, which must be committed before the call."""
-    trip, at = one.shopping_trip_id, one.at(now)
-    request: dict[str, Any] = {"storeId": one.store_id, "shoppingTripId": trip}
-    if operation is not Operation.CANCEL:
-        request["amount"] = {"amount": format(Money(amount, one.currency).amount, "f"), "code": one.currency}
-    row = connection.execute(
-        _INTEND,
-        {"trip": trip, "operation": operation.value, "fencing": one.fencing, "request": json.dumps(request), "at": at},
-    ).one()
-    return Intent(row.attempt_id, operation, row.number, at, amount)
+def intend(connection: Connection, asks: Sequence[Ask], *, now: datetime) -> list[Intent]:
+    """Writes the intents, one a trip, in the caller's transaction, which must be committed before the calls."""
+    if not asks:
+        return []
+    dated = [(ask, ask.charge.at(now)) for ask in asks]
+    rows = [
+        {
+            "trip": ask.charge.shopping_trip_id,
+            "operation": ask.operation.value,
+            "fencing": ask.charge.fencing,
+            "request": _request(ask),
+            "at": at,
+        }
+        for ask, at in dated
+    ]
+    made = {row.shopping_trip_id: row for row in connection.execute(_INTEND, {"asks": orjson.dumps(rows).decode()})}
+    return [
+        Intent(row.attempt_id, ask.operation, row.number, at, ask.amount)
+        for ask, at in dated
+        for row in [made[ask.charge.shopping_trip_id]]
+    ]
 
 
-def conclude(connection: Connection, intent: Intent, answer: Answer, *, now: datetime) -> None:
-    """Writes the outcome, also over an UNKNOWN that another wrote when this worker's lease was lost."""
-    connection.execute(
-        update(charge_attempt)
-        .where(charge_attempt.c.attempt_id == intent.attempt_id)
-        .values(
-            outcome=answer.outcome,
-            http_status=answer.status,
-            answer=answer.for_the_record(),
-            latency_seconds=answer.latency_seconds,
-            finished_at=now,
-        )
-    )
+def _request(ask: Ask) -> dict[str, Any]:
+    request: dict[str, Any] = {"storeId": ask.charge.store_id, "shoppingTripId": ask.charge.shopping_trip_id}
+    if ask.operation is not Operation.CANCEL:
+        money = Money(ask.amount, ask.charge.currency)
+        request["amount"] = {"amount": format(money.amount, "f"), "code": money.currency}
+    return request
 
 
-def abandon(connection: Connection, shopping_trip_id: str, *, now: datetime) -> list[News]:
-    """An intent without an outcome, found by who holds the lease now: its worker is gone, its outcome is unknown."""
+def conclude(connection: Connection, answers: Sequence[tuple[Intent, Answer]], *, now: datetime) -> None:
+    """Writes the outcomes, also over an UNKNOWN that another wrote when this worker's lease was lost."""
+    told = [
+        {
+            "attempt_id": intent.attempt_id,
+            "outcome": answer.outcome.value,
+            "http_status": answer.status,
+            "answer": answer.for_the_record(),
+            "latency_seconds": answer.latency_seconds,
+        }
+        for intent, answer in answers
+    ]
+    if told:
+        connection.execute(_CONCLUDE, {"told": orjson.dumps(told, default=str).decode(), "now": now})
+
+
+def abandon(connection: Connection, trips: Sequence[str], *, now: datetime) -> dict[str, list[News]]:
+    """Intents without an outcome, found by who holds the leases now: their worker is gone, the outcomes are unknown."""
     left = connection.execute(
         update(charge_attempt)
-        .where(charge_attempt.c.shopping_trip_id == shopping_trip_id, charge_attempt.c.outcome.is_(None))
+        .where(charge_attempt.c.shopping_trip_id == any_(literal(list(trips), ARRAY(Text))))
+        .where(charge_attempt.c.outcome.is_(None))
         .values(outcome=Outcome.UNKNOWN, finished_at=now, answer={"problem": "LEASE_LOST"})
         .returning(charge_attempt)
     ).mappings()
-    news = []
+    news: dict[str, list[News]] = {}
     for row in left:
         operation = Operation(row["operation"])
         asked = row["request"].get("amount")
         said = unknown(operation, Decimal(asked["amount"]) if asked else None)
         assert said.kind is not None
         event = Event(said.kind, row["intended_at"], Source.ATTEMPT, str(row["attempt_id"]), said.amount, row["number"])
-        news.append(News(event, {"problem": "LEASE_LOST"}))
+        news.setdefault(row["shopping_trip_id"], []).append(News(event, {"problem": "LEASE_LOST"}))
     return news
 
 

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+import orjson
+from sqlalchemy import Connection, RowMapping, text
 
 from backroom.charges.rules import ChargeRules, ParkedFor, due_at
 from backroom.charges.states import ChargeState, Event, Kind, Source, State, fold
-from backroom.charges.tables import charge, charge_event
 from backroom.debts.opening import keep_in_step
 from backroom.reviews import cases
 from backroom.settings import settings
@@ -64,6 +63,30 @@ _LOCKED: Final = text(
 )
 
 
+_EVENTS: Final = text("select * from charge_event where shopping_trip_id = any(:trips) order by event_id")
+_KEEP: Final = text(
+    """
+    insert into charge_event (shopping_trip_id, kind, amount, currency, happened_at, heard_at, source, source_id,
+                              details)
+    select shopping_trip_id, kind, amount, currency, happened_at, heard_at, source, source_id, details
+    from json_to_recordset(:events) as event (shopping_trip_id text, kind text, amount numeric, currency text,
+        happened_at timestamptz, heard_at timestamptz, source text, source_id text, details jsonb)
+    on conflict do nothing
+    """
+)
+_FOLLOW: Final = text(
+    """
+    update charge c
+    set state = fold.state, authorized = fold.authorized, captured = fold.captured,
+        capture_initiated = fold.capture_initiated, next_attempt_at = fold.next_attempt_at, to_book = true,
+        updated_at = :now
+    from json_to_recordset(:folds) as fold (trip text, state text, authorized numeric, captured numeric,
+        capture_initiated numeric, next_attempt_at timestamptz)
+    where c.shopping_trip_id = fold.trip
+    """
+)
+
+
 def lock(connection: Connection, trips: Collection[str]) -> dict[str, Charge]:
     """The charges of these trips, locked until the transaction ends (in one order, so that no two lock each other)."""
     rows = connection.execute(_LOCKED, {"trips": list(trips)}).mappings().all()
@@ -74,9 +97,7 @@ def lock(connection: Connection, trips: Collection[str]) -> dict[str, Charge]:
 def events_of(connection: Connection, trips: Collection[str]) -> dict[str, list[Event]]:
     """Each trip's events, as the fold reads them."""
     found: dict[str, list[Event]] = defaultdict(list)
-    rows = connection.execute(
-        select(charge_event).where(charge_event.c.shopping_trip_id.in_(list(trips))).order_by(charge_event.c.event_id)
-    ).mappings()
+    rows = connection.execute(_EVENTS, {"trips": list(trips)}).mappings()
     for row in rows:
         found[row["shopping_trip_id"]].append(_event(row))
     return found
@@ -96,7 +117,7 @@ def add(
     """
     rows = [_row(locked[trip], item, now) for trip, items in news.items() for item in items]
     if rows:
-        connection.execute(upsert(charge_event).on_conflict_do_nothing(), rows)
+        connection.execute(_KEEP, {"events": _json(rows)})
     after = {
         trip: _folded(one, [item.event for item in news.get(trip, ())], now, chance) for trip, one in locked.items()
     }
@@ -126,30 +147,18 @@ def _last_of_ours(events: Sequence[Event]) -> datetime:
 def _update_rows(connection: Connection, charges: Sequence[Charge], now: datetime) -> None:
     if not charges:
         return
-    connection.execute(
-        update(charge)
-        .where(charge.c.shopping_trip_id == bindparam("trip"))
-        .values(
-            state=bindparam("to_state"),
-            authorized=bindparam("to_authorized"),
-            captured=bindparam("to_captured"),
-            capture_initiated=bindparam("to_initiated"),
-            next_attempt_at=bindparam("to_next"),
-            to_book=True,
-            updated_at=now,
-        ),
-        [
-            {
-                "trip": one.shopping_trip_id,
-                "to_state": one.folded.state.kept_as,
-                "to_authorized": one.folded.authorized,
-                "to_captured": one.folded.captured,
-                "to_initiated": one.folded.capture_initiated,
-                "to_next": one.next_attempt_at,
-            }
-            for one in charges
-        ],
-    )
+    folds = [
+        {
+            "trip": one.shopping_trip_id,
+            "state": one.folded.state.kept_as,
+            "authorized": one.folded.authorized,
+            "captured": one.folded.captured,
+            "capture_initiated": one.folded.capture_initiated,
+            "next_attempt_at": one.next_attempt_at,
+        }
+        for one in charges
+    ]
+    connection.execute(_FOLLOW, {"folds": _json(folds), "now": now})
 
 
 def _with_debt(connection: Connection, one: Charge, now: datetime) -> Charge:
@@ -163,7 +172,7 @@ def _with_debt(connection: Connection, one: Charge, now: datetime) -> Charge:
         kind, now, Source.CLOCK, f"{folded.debt_opened:f} to {folded.owed:f} at {now.isoformat()}", abs(change)
     )
     details = {"cause": folded.cause.value} if folded.cause is not None and change > 0 else {}
-    connection.execute(upsert(charge_event).on_conflict_do_nothing(), [_row(one, News(told, details), now)])
+    connection.execute(_KEEP, {"events": _json([_row(one, News(told, details), now)])})
     keep_in_step(
         connection,
         shopping_trip_id=one.shopping_trip_id,
@@ -234,3 +243,8 @@ def _row(one: Charge, item: News, now: datetime) -> dict[str, Any]:
         "source_id": event.source_id,
         "details": details,
     }
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """For a statement: amounts as text, which keeps them exact."""
+    return orjson.dumps(rows, default=str).decode()

@@ -1,76 +1,37 @@
 """Moving the money of the charges that are due: adjust, then capture; or cancel. Nothing is lost, nothing twice.
 
-Each call stands between two transactions. The one before it checks the fencing number, folds the history, decides and
-writes the intent; the one after it writes the outcome and, where more is due at once, the next intent.
+Many trips at once: each call stands between two turns (turns.py), transactions that take in the answers which have come
+meanwhile and write down the next calls. No trip waits for another's answer; while a turn is under way, other calls are.
+The cost grows with the trips that are due, whatever else the tables hold.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from backroom.amazon.outcomes import Answer, Outcome, Problem
-from backroom.amazon.payments import Adjustment, MalformedRequest
-from backroom.charges import attempts, history, parking, queue
-from backroom.charges.answers import heard
-from backroom.charges.attempts import Intent
+from backroom.amazon.payments import MalformedRequest
 from backroom.charges.evidence import gather_evidence
-from backroom.charges.history import Chance, Charge, News
-from backroom.charges.queue import Claim, stores_with_due
-from backroom.charges.rules import Action, Step, next_step
-from backroom.charges.states import Event, Kind, Operation, Source
+from backroom.charges.history import Chance
+from backroom.charges.payments_port import AsyncPayments, Payments, calls_at_once
+from backroom.charges.queue import Share, shares_due, stores_with_due
+from backroom.charges.states import Operation
+from backroom.charges.turns import Answered, Call, Turns, Worked
 from backroom.money import Money
 from backroom.settings import settings
 
-__all__ = ["Payments", "Worked", "gather_evidence", "stores_with_due", "work_due"]
+__all__ = ["Payments", "Share", "Worked", "gather_evidence", "shares_due", "stores_with_due", "work_due"]
 
 _log = structlog.get_logger()
-_SHORT_WAIT: Final = 10  # seconds of Retry-After that a batch waits itself; longer ones move the store's next attempts
-_WAITS_IN_ALL: Final = 60.0  # seconds that a batch waits so at most
 _STOOD_STILL: Final = Answer(Outcome.NOT_SENT, Problem.UNREACHABLE, message="this worker stood still for too long")
-_UNCHANGED: Final = timedelta(minutes=1)  # when a charge that an answer did not change is looked at again
-
-
-class Payments(Protocol):
-    """What the lifecycle needs of Amazon's payment service: `backroom.amazon.payments.PaymentsClient`."""
-
-    def adjust(self, *, store_id: str, shopping_trip_id: str, amount: Money) -> tuple[Answer, Adjustment | None]:
-        """Holds the whole cart total."""
-
-    def capture(self, *, store_id: str, shopping_trip_id: str, amount: Money) -> Answer:
-        """Begins to take what is held."""
-
-    def cancel(self, *, store_id: str, shopping_trip_id: str) -> Answer:
-        """Begins to end the hold."""
-
-
-@dataclass
-class Worked:
-    """What one batch did: trips, calls by operation and outcome, and where the trips stand now."""
-
-    trips: int = 0
-    calls: Counter[str] = field(default_factory=Counter)
-    states: Counter[str] = field(default_factory=Counter)
-    held_until: datetime | None = None  # Amazon told the whole store to wait
-
-    def as_json(self) -> dict[str, Any]:
-        """For logs and for Airflow's XCom."""
-        return {
-            "trips": self.trips,
-            "calls": dict(self.calls),
-            "states": dict(self.states),
-            "held_until": self.held_until.isoformat() if self.held_until else None,
-        }
 
 
 def work_due(
@@ -84,182 +45,106 @@ def work_due(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Worked:
-    """Works on every charge of the store that is due at `now` (business time), several at once; safe to run twice.
+    """Works on every charge of the store that is due at `now` (business time), many at once; safe to run twice.
 
-    A 429, a 403 or a service that can't be reached stops the batch and moves the whole store's next attempts; a 429
-    that asks for a few seconds only is waited out, by all hands. `sleep` waits real seconds, `clock` counts them.
+    Any number of these may work on one store side by side: they share its queue. A 429 that asks for more than a few
+    seconds stops this batch and everyone who shares the limit; a 403 or a service that can't be reached stops the
+    store. `concurrency` calls are under way at most. `sleep` waits real seconds, `clock` counts them.
     """
-    batch = _Batch(engine, client, store_id, now, chance, sleep, clock)
-    threads = concurrency or settings().charge_concurrency
-    with ThreadPoolExecutor(threads, thread_name_prefix=f"charge-{store_id}") as pool:
-        for finished in [pool.submit(batch.work_until_done) for _ in range(threads)]:
-            finished.result()
-    _log.info("charges_worked", store_id=store_id, now=now.isoformat(), **batch.worked.as_json())
-    return batch.worked
+    lease = settings().charge_lease_seconds
+    turns = Turns(engine, store_id, now, lease_seconds=lease, chance=chance, clock=clock)
+    calls = concurrency or settings().charge_concurrency
+    asyncio.run(_Batch(turns, calls, lease, sleep, clock).work(client))
+    _log.info("charges_worked", store_id=store_id, now=now.isoformat(), **turns.worked.as_json())
+    return turns.worked
 
 
 class _Batch:
     def __init__(
-        self,
-        engine: Engine,
-        client: Payments,
-        store_id: str,
-        now: datetime,
-        chance: Chance,
-        sleep: Callable[[float], None],
-        clock: Callable[[], float],
+        self, turns: Turns, calls: int, lease: float, sleep: Callable[[float], None], clock: Callable[[], float]
     ) -> None:
-        self._engine = engine
-        self._client = client
-        self._store_id = store_id
-        self._now = now
-        self._chance = chance
-        self._lease = settings().charge_lease_seconds
+        self._turns = turns
+        self._most = calls
+        self._sleep = sleep
         self._clock = clock
         # a worker that was frozen for longer makes no call: its lease may be another's by the time it ends
-        self._too_late = self._lease - 2 * settings().amazon_timeout_seconds
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._sleep = sleep
-        self._resume_at = 0.0  # by time.monotonic
-        self._waits_left = _WAITS_IN_ALL
-        self.worked = Worked()
+        self._too_late = lease - 2 * settings().amazon_timeout_seconds
+        self._under_way: set[asyncio.Task[Answered]] = set()
+        self._more = True  # the queue may hold more
+        self._paused = False  # trips were given back that are due as soon as the pause is over
+        self._failed: list[Exception] = []
 
-    def work_until_done(self) -> None:
-        """One thread's share: trip after trip, until none is due or the batch is stopped."""
+    async def work(self, client: Payments) -> None:
+        """Until nothing is due, or the batch is stopped and every call that is under way has ended."""
+        async with calls_at_once(client, self._most) as payments:
+            while True:
+                answered = self._ended()
+                if answered or self._may_claim:
+                    await self._turn(answered, payments)
+                elif self._under_way:
+                    await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+                elif self._paused and not self._turns.stopped:
+                    if (wait := self._turns.wait) > 0:
+                        await asyncio.to_thread(self._sleep, wait)
+                    self._paused, self._more = False, True
+                else:
+                    break
+        if self._failed:
+            raise self._failed[0]
+
+    @property
+    def _may_claim(self) -> bool:
+        free = len(self._under_way) < self._most
+        return self._more and free and not self._turns.stopped and self._turns.wait <= 0
+
+    def _ended(self) -> list[Answered]:
+        ended = [task for task in self._under_way if task.done()]
+        self._under_way.difference_update(ended)
+        answered = []
+        for task in ended:
+            try:
+                answered.append(task.result())
+            except Exception as error:  # noqa: BLE001 - its intent stays without an outcome, which is unknown; raised at the end
+                self._fail(error)
+        return answered
+
+    async def _turn(self, answered: list[Answered], payments: AsyncPayments) -> None:
+        room = self._most - len(self._under_way)
         try:
-            while not self._stopped.is_set():
-                if (wait := self._resume_at - time.monotonic()) > 0:
-                    self._sleep(wait)
-                elif not self._work_one():
-                    return
-        except BaseException:
-            self._stopped.set()
-            raise
+            calls, claimed = await asyncio.to_thread(self._turns.take, answered, room=room)
+        except Exception as error:  # noqa: BLE001 - raised at the end
+            self._fail(error)
+            await self._one_by_one(answered)
+            return
+        self._more = claimed > 0
+        self._paused = self._paused or self._turns.wait > 0
+        for call in calls:
+            self._under_way.add(asyncio.create_task(self._make(call, payments)))
 
-    def _work_one(self) -> bool:
-        began = self._clock()
-        with self._engine.begin() as connection:
-            mine = queue.claim(connection, store_id=self._store_id, now=self._now, lease_seconds=self._lease)
-            if mine is None:
-                return False
-            one = history.lock(connection, [mine.shopping_trip_id])[mine.shopping_trip_id]
-            if left := attempts.abandon(connection, one.shopping_trip_id, now=self._now):
-                one = self._add(connection, one, left)
-            one, intent = self._decide(connection, one, mine)
-        while intent is not None:
-            stood_still = self._clock() - began > self._too_late
-            answer, adjustment = (_STOOD_STILL, None) if stood_still else self._call(one, intent)
-            began = self._clock()
-            with self._engine.begin() as connection:
-                one, hold = self._hear(connection, mine, intent, answer, adjustment)
-                held = hold is not None and self._hold(hold, answer)
-                one, intent = self._decide(connection, one, mine)
-            if hold is not None and held:
-                with self._engine.begin() as connection:
-                    queue.hold_store(connection, store_id=self._store_id, now=self._now, seconds=hold)
-        with self._lock:
-            self.worked.trips += 1
-            self.worked.states[one.folded.state.kept_as] += 1
-        return True
+    async def _one_by_one(self, answered: list[Answered]) -> None:
+        """What Amazon answered is kept, also where one trip's can't be: no other's outcome is lost with it."""
+        for one in answered:
+            try:
+                await asyncio.to_thread(self._turns.take, [one], room=0)
+            except Exception:  # noqa: BLE001 - its outcome is unknown then, once the lease has ended
+                _log.exception("charge_answer_not_kept", shopping_trip_id=one.call.claim.shopping_trip_id)
 
-    def _decide(self, connection: Connection, one: Charge, mine: Claim) -> tuple[Charge, Intent | None]:
-        """What is due now: the next intent, written; or None, and the lease is given back."""
-        while one.fencing == mine.fencing and one.next_attempt_at is not None and one.next_attempt_at <= self._now:
-            if self.worked.held_until is not None or self._resume_at > time.monotonic():
-                queue.release(connection, mine, next_attempt_at=self.worked.held_until or one.next_attempt_at)
-                return one, None
-            step = next_step(one.folded, now=self._now, expires_at=one.expires_at, rules=one.rules)
-            if (operation := step.action.operation) is not None:
-                queue.renew(connection, one.shopping_trip_id, lease_seconds=self._lease)
-                return one, attempts.intend(connection, one, operation, step.amount, now=self._now)
-            if step.action is Action.WAIT:
-                break
-            one = self._without_a_call(connection, one, step)
-        # what is waited for must not be due at once again
-        due = one.next_attempt_at
-        postponed = self._now + _UNCHANGED if due is not None and due <= self._now else due
-        queue.release(connection, mine, next_attempt_at=postponed)
-        return one, None
+    def _fail(self, error: Exception) -> None:
+        self._failed.append(error)
+        self._turns.stopped = True
 
-    def _without_a_call(self, connection: Connection, one: Charge, step: Step) -> Charge:
-        at = one.at(self._now)
-        match step.action:
-            case Action.GIVE_UP:
-                event = Event(Kind.DECLINES_EXHAUSTED, at, Source.CLOCK, f"{one.folded.declines} declines")
-            case Action.KEEP_PREAUTHORIZATION:
-                event = Event(
-                    Kind.PREAUTHORIZATION_KEPT, at, Source.CLOCK, f"{one.folded.declines} declines", step.amount
-                )
-            case _:
-                assert step.why is not None
-                event = Event(Kind.PARKED, at, Source.CLOCK, f"{step.why} at {at.isoformat()}")
-                parking.ask(connection, one, step.why, {}, now=self._now)
-        return self._add(connection, one, [News(event, {"why": step.why.value} if step.why else {})])
-
-    def _call(self, one: Charge, intent: Intent) -> tuple[Answer, Adjustment | None]:
+    async def _make(self, call: Call, payments: AsyncPayments) -> Answered:
+        if self._clock() - call.decided_at > self._too_late:
+            return Answered(call, _STOOD_STILL)
+        one, intent = call.charge, call.intent
         trip = {"store_id": one.store_id, "shopping_trip_id": one.shopping_trip_id}
         try:
             match intent.operation:
                 case Operation.ADJUST:
-                    return self._client.adjust(**trip, amount=Money(intent.amount, one.currency))
+                    return Answered(call, *await payments.adjust(**trip, amount=Money(intent.amount, one.currency)))
                 case Operation.CAPTURE:
-                    return self._client.capture(**trip, amount=Money(intent.amount, one.currency)), None
+                    return Answered(call, await payments.capture(**trip, amount=Money(intent.amount, one.currency)))
                 case Operation.CANCEL:
-                    return self._client.cancel(**trip), None
+                    return Answered(call, await payments.cancel(**trip))
         except MalformedRequest as error:  # nothing was sent
-            return Answer(Outcome.REFUSED, Problem.BAD_REQUEST, message=str(error)), None
-
-    def _hear(
-        self, connection: Connection, mine: Claim, intent: Intent, answer: Answer, adjustment: Adjustment | None
-    ) -> tuple[Charge, int | None]:
-        """Writes the outcome and what it means. An outcome is a fact: it is kept even where the lease was lost."""
-        one = history.lock(connection, [mine.shopping_trip_id])[mine.shopping_trip_id]
-        attempts.conclude(connection, intent, answer, now=self._now)
-        said = heard(intent.operation, intent.amount, one.currency, answer, adjustment)
-        with self._lock:
-            self.worked.calls[f"{intent.operation} {answer.problem or answer.outcome}"] += 1
-        if said.kind is not None:
-            why = said.parked_for
-            details = {"problem": answer.problem.value, "message": answer.message} if answer.problem else {}
-            if why is not None:
-                parking.ask(connection, one, why, _known(intent, answer, adjustment), now=self._now)
-                details["why"] = why.value
-            event = Event(
-                said.kind, intent.intended_at, Source.ATTEMPT, str(intent.attempt_id), said.amount, intent.number
-            )
-            one = self._add(connection, one, [News(event, details)])
-        return one, said.hold_store_seconds
-
-    def _add(self, connection: Connection, one: Charge, news: list[News]) -> Charge:
-        trip = one.shopping_trip_id
-        after = history.add(connection, {trip: one}, {trip: news}, now=self._now, chance=self._chance)[trip]
-        if after.folded == one.folded:  # news that changed nothing must not make the charge due at once again
-            return replace(after, next_attempt_at=self._now + _UNCHANGED)
-        return after
-
-    def _hold(self, seconds: int, answer: Answer) -> bool:
-        """Stops the batch and says True, or makes all hands wait a little."""
-        with self._lock:
-            short = answer.problem is Problem.THROTTLED and seconds <= min(_SHORT_WAIT, self._waits_left)
-            if short:
-                self._waits_left -= max(seconds, 1)
-                self._resume_at = max(self._resume_at, time.monotonic() + max(seconds, 1))
-                return False
-            until = self._now + timedelta(seconds=seconds)
-            self.worked.held_until = max(until, self.worked.held_until or until)
-            self._stopped.set()
-            return True
-
-
-def _known(intent: Intent, answer: Answer, adjustment: Adjustment | None) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "operation": intent.operation.value,
-        "attempt": intent.number,
-        "http_status": answer.status,
-        "message": answer.message,
-    }
-    if adjustment is not None:
-        known["amazon_currency"] = adjustment.authorized.currency
-        known["amazon_amount"] = format(adjustment.authorized.amount, "f")
-    return known
+            return Answered(call, Answer(Outcome.REFUSED, Problem.BAD_REQUEST, message=str(error)))

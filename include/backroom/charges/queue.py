@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+import orjson
 from sqlalchemy import Connection, text
 
 _STORES: Final = text(
@@ -22,7 +24,7 @@ _CLAIM: Final = text(
         where store_id = :store_id and next_attempt_at <= :now
           and (lease_until is null or lease_until < clock_timestamp())
         order by next_attempt_at, shopping_trip_id
-        limit 1
+        limit :most
         for update skip locked
     )
     update charge c
@@ -33,11 +35,21 @@ _CLAIM: Final = text(
 )
 _RENEW: Final = text(
     "update charge set lease_until = clock_timestamp() + make_interval(secs => :lease), attempts = attempts + 1"
-    " where shopping_trip_id = :trip"
+    " where shopping_trip_id = any(:trips)"
 )
 _RELEASE: Final = text(
-    "update charge set lease_until = null, next_attempt_at = :next"
-    " where shopping_trip_id = :trip and fencing = :fencing"
+    """
+    update charge c set lease_until = null, next_attempt_at = mine.due
+    from json_to_recordset(:mine) as mine (trip text, fencing bigint, due timestamptz)
+    where c.shopping_trip_id = mine.trip and c.fencing = mine.fencing
+    """
+)
+_SHARES: Final = text(
+    """
+    select store_id, count(*) as trips from charge
+    where next_attempt_at <= :now and (lease_until is null or lease_until < clock_timestamp())
+    group by store_id order by store_id
+    """
 )
 _HOLD: Final = text(
     """
@@ -61,29 +73,56 @@ class Claim:
     fencing: int
 
 
+@dataclass(frozen=True)
+class Release:
+    """A lease that is given back, and when the trip is due again."""
+
+    claim: Claim
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several workers' part of a store's queue. They take from the one queue, so that none waits for another."""
+
+    store_id: str
+    number: int
+
+
 def stores_with_due(connection: Connection, *, now: datetime) -> list[str]:
     """Stores that have a charge due at `now` (business time) and not being worked on."""
     return list(connection.execute(_STORES, {"now": now}).scalars())
 
 
-def claim(connection: Connection, *, store_id: str, now: datetime, lease_seconds: int) -> Claim | None:
-    """The store's longest-due charge that nobody works on; its row is locked until the transaction ends."""
-    row = connection.execute(_CLAIM, {"store_id": store_id, "now": now, "lease": lease_seconds}).one_or_none()
-    return None if row is None else Claim(row.shopping_trip_id, row.fencing)
+def shares_due(connection: Connection, *, now: datetime, trips: int, most: int) -> list[Share]:
+    """The due charges of each store as shares of about so many `trips`, at most `most` of a store."""
+    due = connection.execute(_SHARES, {"now": now}).all()
+    return [Share(row.store_id, number) for row in due for number in range(1, min(-(-row.trips // trips), most) + 1)]
 
 
-def renew(connection: Connection, shopping_trip_id: str, *, lease_seconds: int) -> None:
-    """A full lease again, for the call whose intent this transaction writes."""
-    connection.execute(_RENEW, {"trip": shopping_trip_id, "lease": lease_seconds})
+def claim(connection: Connection, *, store_id: str, now: datetime, lease_seconds: int, most: int) -> list[Claim]:
+    """The store's longest-due charges that nobody works on; their rows are locked until the transaction ends."""
+    asked = {"store_id": store_id, "now": now, "lease": lease_seconds, "most": most}
+    return [Claim(row.shopping_trip_id, row.fencing) for row in connection.execute(_CLAIM, asked)]
 
 
-def release(connection: Connection, mine: Claim, *, next_attempt_at: datetime | None) -> None:
-    """Ends the lease; has no effect where it was lost already."""
-    connection.execute(_RELEASE, {"trip": mine.shopping_trip_id, "fencing": mine.fencing, "next": next_attempt_at})
+def renew(connection: Connection, trips: Sequence[str], *, lease_seconds: int) -> None:
+    """A full lease again, for the calls whose intents this transaction writes."""
+    if trips:
+        connection.execute(_RENEW, {"trips": list(trips), "lease": lease_seconds})
 
 
-def hold_store(connection: Connection, *, store_id: str, now: datetime, seconds: int) -> datetime:
-    """Nothing of the store is due before that many seconds from `now` (business time). Returns until when."""
-    until = now + timedelta(seconds=seconds)
+def release(connection: Connection, released: Sequence[Release]) -> None:
+    """Ends the leases; has no effect on one that was lost already."""
+    if not released:
+        return
+    mine = [
+        {"trip": one.claim.shopping_trip_id, "fencing": one.claim.fencing, "due": one.next_attempt_at}
+        for one in released
+    ]
+    connection.execute(_RELEASE, {"mine": orjson.dumps(mine).decode()})
+
+
+def hold_store(connection: Connection, *, store_id: str, until: datetime) -> None:
+    """Nothing of the store is due before then (business time)."""
     connection.execute(_HOLD, {"store_id": store_id, "until": until})
-    return until

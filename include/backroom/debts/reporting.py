@@ -38,6 +38,7 @@ REPORT_REFUSED: Final = "PAYMENT_STATUS_REFUSED"
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=1), timedelta(minutes=60)
 UNREACHABLE_FOR, NOT_ALLOWED_FOR = timedelta(minutes=1), timedelta(minutes=60)
 
+_THREADS: Final = 8  # reports under way at once, at most
 _STOOD_STILL: Final = Answer(Outcome.NOT_SENT, Problem.UNREACHABLE, message="this worker stood still for too long")
 _log = structlog.get_logger()
 
@@ -83,7 +84,7 @@ def report_due(
     that an old report never comes after a newer one.
     """
     batch = _Batch(engine, client, store_id, now, chance, clock)
-    threads = concurrency or settings().charge_concurrency
+    threads = concurrency or min(settings().charge_concurrency, _THREADS)
     with ThreadPoolExecutor(threads, thread_name_prefix=f"status-{store_id}") as pool:
         for finished in [pool.submit(batch.work_until_done) for _ in range(threads)]:
             finished.result()

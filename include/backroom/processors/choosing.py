@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from backroom.amazon.payments import PaymentsClient
-from backroom.charges.lifecycle import Payments
+from backroom.charges.payments_port import Payments
 from backroom.errors import ConfigurationError
 from backroom.processors.charge_adapter import ProcessorPayments
 from backroom.processors.port import Processor
