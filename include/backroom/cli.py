@@ -33,6 +33,7 @@ COMMANDS = {
     "quality": "backroom.quality.commands",
     "processors": "backroom.processors.commands",
     "reconcile": "backroom.reconciliation.commands",
+    "staff": "backroom.staff.commands",
     "sandbox": "backroom.amazon.sandbox_commands",
     "simulate": "backroom.simulate_command",
 }

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     # --- addresses (all on 127.0.0.1 when run by `make up`)
     connector_port: int = Field(8000, ge=1, le=65535, description="the connector that Amazon calls")
     portal_port: int = Field(8001, ge=1, le=65535, description="the portal that the shoppers' app calls")
+    console_port: int = Field(8002, ge=1, le=65535, description="the console where staff work")
     sandbox_port: int = Field(8010, ge=1, le=65535, description="Amazon's side, played by the sandbox")
     aws_port: int = Field(8011, ge=1, le=65535, description="the AWS stand-in")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's UI and REST API")
@@ -347,6 +348,21 @@ class Settings(BaseSettings):
         le=600,
         description="how often Airflow's waiting tasks look whether their case was decided elsewhere",
     )
+
+    # --- the console
+    console_host: str = Field("127.0.0.1", description="address that the console listens on")
+    console_workers: int = Field(1, ge=1, le=16, description="processes that serve the console")
+    console_threads: int = Field(4, ge=1, le=100, description="calls at once per process; at most the pool's size")
+    console_idle_minutes: int = Field(30, ge=1, le=480, description="a session without a click ends after so long")
+    console_session_hours: int = Field(10, ge=1, le=24, description="a session ends after so long, whatever is done")
+    console_max_body_bytes: int = Field(50_000, ge=1_000, description="larger forms are answered 413")
+    console_behind_proxy: bool = Field(
+        False, description="true: one proxy stands before it, and the last X-Forwarded-For is the caller's address"
+    )
+    console_airflow_url: str = Field(
+        "", description="address of Airflow's web page, for links; unset: no links to runs are shown"
+    )
+    console_url: str = Field("", description="address of the console, for links from Airflow's page; unset: none")
 
     # --- debts
     amazon_payment_status_url: str | None = Field(

@@ -53,5 +53,6 @@ ROOMS_WITH_TABLES = (
     "refunds",
     "reviews",
     "shoppers",
+    "staff",
     "stores",
 )

@@ -11,6 +11,13 @@ depends_on = None
 
 ROLES = "backroom_pipeline, backroom_connector, backroom_portal, backroom_console, backroom_reader"
 BOOKS_TABLES = ("reconciliation_break_event", "closed_month", "processor_payout_line")
+CONSOLE_ADDS = (
+    "audit_entry, review_case, alert, debt_event, refund, refund_event, purchase, purchase_line, charge, charge_event, "
+    "stock_due, stock_movement"
+)
+CONSOLE_CHANGES = (
+    "review_case, alert, debt, payoff, refund_request, refund, purchase, purchase_line, charge, refused_cart"
+)
 # A closed month takes nothing any more: what belongs to it goes to the first open day, and says where it belongs.
 POST_INTO_AN_OPEN_MONTH = """
     create function post_into_an_open_month() returns trigger language plpgsql as $$
@@ -35,6 +42,8 @@ def upgrade() -> None:
     _closed_months()
     _payouts()
     _grant_books()
+    _staff()
+    _grant_console()
 
 
 def _matching() -> None:
@@ -176,7 +185,62 @@ def _grant_books() -> None:
     )
 
 
+def _staff() -> None:
+    """Who may sign in to the console. Hashes of passwords and sessions are for the console alone."""
+    op.create_table(
+        "staff_member",
+        sa.Column("name", sa.Text(), nullable=False, comment="in lower case; the actor in the audit trail"),
+        sa.Column("roles", postgresql.ARRAY(sa.Text()), nullable=False, comment="finance, operations, support"),
+        sa.Column("password_hash", sa.Text(), nullable=False, comment="scrypt, with its salt and cost"),
+        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("password_set_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), comment="since then nobody signs in by this name"),
+        sa.CheckConstraint(
+            "roles <@ ARRAY['finance','operations','support'] and cardinality(roles) > 0",
+            name=op.f("ck_staff_member_roles"),
+        ),
+        sa.CheckConstraint("name = lower(name)", name=op.f("ck_staff_member_name")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_staff_member")),
+    )
+    op.create_table(
+        "staff_session",
+        sa.Column("session_hash", sa.Text(), nullable=False, comment="SHA-256 of the cookie"),
+        sa.Column("name", sa.Text(), sa.ForeignKey("staff_member.name"), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), comment="signed out, or ended for this person by a change"),
+        sa.Column("notice", postgresql.JSONB(), comment="what the next page says once"),
+        sa.PrimaryKeyConstraint("session_hash", name=op.f("pk_staff_session")),
+    )
+    op.create_index("ix_staff_session_name", "staff_session", ["name"])
+    op.create_index("ix_staff_session_seen_at", "staff_session", ["seen_at"])
+    op.create_table(
+        "staff_sign_in_failure",
+        sa.Column("failure_id", sa.BigInteger(), sa.Identity(), primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("name_hash", sa.Text(), nullable=False, comment="SHA-256: what was typed may be anything"),
+        sa.Column("address_hash", sa.Text(), nullable=False, comment="SHA-256 of the caller's address and the day"),
+    )
+    for column in ("name", "address"):
+        op.create_index(f"ix_staff_sign_in_failure_{column}", "staff_sign_in_failure", [f"{column}_hash", "at"])
+    op.execute("grant select on staff_member to backroom_console")
+    op.execute("grant select, insert, update, delete on staff_session, staff_sign_in_failure to backroom_console")
+    op.execute("grant select, insert, update on staff_member to backroom_pipeline")
+    op.execute("grant select (name, ended_at), update (ended_at) on staff_session to backroom_pipeline")
+    op.execute("grant select (name, roles, added_at, password_set_at, disabled_at) on staff_member to backroom_reader")
+
+
+def _grant_console() -> None:
+    """What staff's actions write: the same tables as the commands', and no table of the ledger."""
+    op.execute(f"grant insert on {CONSOLE_ADDS} to backroom_console")
+    op.execute(f"grant update on {CONSOLE_CHANGES} to backroom_console")
+
+
 def downgrade() -> None:
+    op.execute(f"revoke insert on {CONSOLE_ADDS} from backroom_console")
+    op.execute(f"revoke update on {CONSOLE_CHANGES} from backroom_console")
+    for table in ("staff_sign_in_failure", "staff_session", "staff_member"):
+        op.drop_table(table)
     op.execute("drop trigger ledger_transaction_month on ledger_transaction")
     op.execute("drop function post_into_an_open_month()")
     op.drop_column("ledger_transaction", "belongs_to")
