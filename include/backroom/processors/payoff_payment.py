@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, text
 
+from backroom.checkout.pages import pages_of
+from backroom.checkout.paying import has_page, outcome_under
 from backroom.debts.payoff_record import PaymentOutcome, PayoffPort, PayoffState
 from backroom.money import Money
 from backroom.processors import instruments
@@ -48,6 +50,11 @@ class ProcessorPayoffs:
         """What became of that payment. NOT_SENT: it was never asked for, or is not known at the processor."""
         with self._engine.connect() as connection:
             call = call_under(connection, reference, PAY)
+            if call is None and has_page(connection, reference):
+                with pages_of(self._name, settings()) as pages:
+                    by_page = outcome_under(connection, pages, reference)
+                assert by_page is not None
+                return by_page
         if call is None:
             return PaymentOutcome(PayoffState.NOT_SENT, details={"processor": "was never asked"})
         with processor_of(self._name, settings()) as processor:

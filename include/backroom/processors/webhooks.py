@@ -14,9 +14,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import stripe
+import structlog
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from backroom.alerts import raise_alert
 from backroom.amazon import exact_json
 from backroom.card_numbers import remove_card_numbers
 from backroom.processors import sandbox_adapter, stripe_answers
@@ -32,6 +34,7 @@ _KEPT: Final = (
 _PAYMENT_EVENTS: Final = ("payment_intent.", "payment.")
 _REFUND_EVENTS: Final = ("refund.", "charge.refund.")
 _AT_ONCE: Final = 500
+_log = structlog.get_logger()
 
 
 class WebhookRefused(Exception):
@@ -69,33 +72,67 @@ def receive(
 
 
 def apply_new(engine: Engine, *, now: datetime) -> dict[str, int]:
-    """Applies what has come in, each event in a transaction of its own; counts by what it was about."""
+    """Applies what has come in, each event in a transaction of its own; counts by what it was about.
+
+    One that fails keeps no other waiting: it is left as it was, an alert names it, and the next run tries it again.
+    """
     counts: Counter[str] = Counter()
+    failed: list[str] = []
     for _ in range(_AT_ONCE):
-        with engine.begin() as connection:
-            row = (
-                connection.execute(
-                    select(processor_webhook)
-                    .where(processor_webhook.c.applied_at.is_(None))
-                    .order_by(processor_webhook.c.received_at, processor_webhook.c.event_id)
-                    .limit(1)
-                    .with_for_update(skip_locked=True)
-                )
-                .mappings()
-                .one_or_none()
-            )
-            if row is None:
-                break
-            result = _apply(connection, row, now)
-            connection.execute(
-                update(processor_webhook)
-                .where(
-                    processor_webhook.c.processor == row["processor"], processor_webhook.c.event_id == row["event_id"]
-                )
-                .values(applied_at=now, result=result)
-            )
+        row = None
+        try:
+            with engine.begin() as connection:
+                row = _next(connection, but=failed)
+                if row is None:
+                    break
+                result = _apply(connection, row, now)
+                _applied(connection, row, result, now)
+        except Exception:
+            if row is None:  # the database, not an event
+                raise
+            _log.exception("webhook_failed", processor=row["processor"], event_id=row["event_id"])
+            failed.append(row["event_id"])
+        else:
             counts[result.split(":")[0]] += 1
+    if failed:
+        _tell_of_failures(engine, failed, now)
+        counts["failed"] = len(failed)
     return dict(counts)
+
+
+def _tell_of_failures(engine: Engine, failed: list[str], now: datetime) -> None:
+    with engine.begin() as connection:
+        raise_alert(
+            connection,
+            key=f"webhooks-failed:{now.date()}",
+            severity="critical",
+            title=f"{len(failed)} webhooks of a payment processor could not be applied, {failed[0]} first",
+            what_to_do="the log of preauthorizations.take_in says why (webhook_failed); docs/processors.md, Webhooks",
+            now=now,
+            subject=failed[0],
+        )
+
+
+def _next(connection: Connection, *, but: list[str]) -> RowMapping | None:
+    return (
+        connection.execute(
+            select(processor_webhook)
+            .where(processor_webhook.c.applied_at.is_(None), processor_webhook.c.event_id.not_in(but))
+            .order_by(processor_webhook.c.received_at, processor_webhook.c.event_id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        .mappings()
+        .one_or_none()
+    )
+
+
+def _applied(connection: Connection, row: RowMapping, result: str, now: datetime) -> None:
+    connection.execute(
+        update(processor_webhook)
+        .where(processor_webhook.c.processor == row["processor"], processor_webhook.c.event_id == row["event_id"])
+        .values(applied_at=now, result=result)
+    )
 
 
 def _apply(connection: Connection, row: RowMapping, now: datetime) -> str:
