@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from jwo_sandbox import exact_json, faults
 from jwo_sandbox.configuration import Configuration
 from jwo_sandbox.faults import FaultPlan
+from jwo_sandbox.hosted_page import HostedPages
 from jwo_sandbox.json_http import Endpoint, body_of, json_answer
 from jwo_sandbox.processor_books import ProcessorBooks, Refused, payment_body
 
@@ -53,6 +54,7 @@ def processor_routes(configuration: Configuration) -> list[Route]:
         Route(f"{watched}/books", desk.books_told(), methods=["GET"]),
         Route(f"{watched}/faults", desk.set_faults(), methods=["POST"]),
         Route(f"{watched}/reset", desk.reset(), methods=["POST"]),
+        *desk.hosted_pages(configuration).routes(),
     ]
 
 
@@ -66,6 +68,12 @@ class Desk:
         self._plan = FaultPlan()
         self._webhooks = Webhooks(
             os.environ.get("JWO_SANDBOX_WEBHOOK_URL"), os.environ.get("BACKROOM_SANDBOX_WEBHOOK_SECRET")
+        )
+
+    def hosted_pages(self, configuration: Configuration) -> HostedPages:
+        """The pages by which shoppers pay; they take money into the same books."""
+        return HostedPages(
+            configuration.state, configuration.public_url, self._books, self._knows_key, self._webhooks.tell
         )
 
     def pay(self) -> Endpoint:
@@ -207,9 +215,7 @@ class Desk:
         effect: Callable[[bool], dict[str, Any]],
         method: str = "",
     ) -> Response:
-        if self._key is not None and not hmac.compare_digest(
-            request.headers.get("Authorization", "").encode(), f"Bearer {self._key}".encode()
-        ):
+        if not self._knows_key(request):
             return _no(401, "the key is not known")
         number, attempt = self._books.begin_call(operation, subject, reference, method)
         fault = self._plan.fault(subject, operation, attempt)
@@ -231,6 +237,11 @@ class Desk:
         if fault in (faults.HANGS_AFTER, faults.DROPPED_AFTER):
             return _Cut()
         return _no(500, fault) if fault == SERVER_ERROR_AFTER else answer
+
+    def _knows_key(self, request: Request) -> bool:
+        """Whether a call brings the store's key, where one is set."""
+        brought = request.headers.get("Authorization", "").encode()
+        return self._key is None or hmac.compare_digest(brought, f"Bearer {self._key}".encode())
 
 
 class Webhooks:
