@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,26 @@ def test_of_many_at_once_one_pays(debts: Debts) -> None:
     assert ended.count("PAID") == 1, ended
     assert debts.amounts(trip) == PAID
     assert len(till.asked) <= 1
+
+
+@pytest.mark.parametrize("_again", range(3))
+def test_a_payoff_and_news_that_the_card_has_paid_keep_the_money_once(debts: Debts, _again: int) -> None:
+    trip, ready = debts.owe(), threading.Barrier(8)
+
+    def either(number: int) -> None:
+        ready.wait()
+        if number % 2:
+            debts.charge_says(trip, owed="0", captured="12.30")
+        else:
+            with contextlib.suppress(PayoffRefused, NoSuchDebt):
+                debts.pay(trip)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(either, range(8)))
+    paid = debts.rows("select amount from payoff where shopping_trip_id = :t and state = 'PAID'", t=trip)
+    assert len(paid) <= 1
+    assert debts.returns(trip) == [("CAPTURE", "12.30")] * len(paid), "what came twice goes back once"
+    assert len(debts.cases(trip, "FOUND_AFTER_PAYOFF")) == len(paid), "and finance hears of it once"
 
 
 def test_a_payoff_and_refunds_at_once_never_take_more_than_is_owed(debts: Debts) -> None:

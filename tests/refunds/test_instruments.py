@@ -19,7 +19,7 @@ from backroom.refunds.evidence import settled_by_processor
 from backroom.refunds.looking_up import look_up_begun, stores_with_begun
 from backroom.refunds.requesting import Request, request_return
 from tests.amazon.scripted_amazon import ScriptedAmazon, adjusted, refused, replies
-from tests.refunds.conftest import NEXT_DAY, Till, hours, minutes, refund_calls
+from tests.refunds.conftest import NEXT_DAY, NOON, Till, hours, minutes, refund_calls
 
 
 class Card:
@@ -205,6 +205,28 @@ def test_money_that_came_for_nothing_goes_back_without_window_or_approval_and_un
     till.give_back()
     (call,) = refund_calls(amazon)
     assert (call["refundReasonCode"], call["amount"]["amount"]) == ("OTHER", 5)
+
+
+def test_a_capture_that_is_found_after_the_debt_was_paid_goes_back_once(till: Till, amazon: ScriptedAmazon) -> None:
+    trip = till.sold(("1", "12.30"))
+    till.work()
+    till.event(trip, "CaptureDeclined", "12.30", at=NOON + minutes(20))
+    till.gather(NOON + minutes(21))
+    pay_off(till, trip)
+    till.event(trip, "CaptureApproved", "12.30", at=NEXT_DAY)
+    till.gather(NEXT_DAY)
+    (contradiction,) = till.cases(trip)
+    till.decide(contradiction, "captured")
+    for hour in range(3):
+        till.gather(NEXT_DAY + hours(hour))
+        till.look(NEXT_DAY + hours(hour))
+        till.give_back(NEXT_DAY + hours(hour))
+    assert till.parts(trip) == [("CAPTURE", "12.30", "INITIATED")]
+    (call,) = refund_calls(amazon)
+    assert (call["amount"]["amount"], call["refundReasonCode"]) == (Decimal("12.3"), "OTHER")
+    assert [case["kind"] for case in till.cases(trip)][1:] == ["FOUND_AFTER_PAYOFF"]
+    with pytest.raises(RefundRefused, match=r"12\.30 USD more"):  # what was paid at the till
+        till.ask(trip, "12.31")
 
 
 def test_a_return_that_its_instrument_can_not_give_is_told_never_raised(till: Till) -> None:
