@@ -1,0 +1,67 @@
+"""Reports as a person looks for them: the newest run of each store's day, and where its files are."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from backroom.db.keyset import Order, Page, page
+from backroom.errors import BackroomError
+
+_RUNS: Final = """
+    select r.run_id, r.store_id, r.business_date, r.revision, r.as_of, r.complete, r.trips, r.matched, r.expected,
+           r.breaks_open, r.html_path, r.xlsx_path
+    from reconciliation_run r
+    where not exists (
+        select from reconciliation_run newer
+        where newer.store_id = r.store_id and newer.business_date = r.business_date and newer.revision > r.revision)
+      and (cast(:store_id as text) is null or r.store_id = :store_id)
+      and (cast(:first_day as date) is null or r.business_date >= :first_day)
+      and (cast(:last_day as date) is null or r.business_date <= :last_day)
+"""
+_NEWEST: Final = Order({"business_date": "date", "run_id": "bigint"}, descending=True)
+_TRIP: Final = text("""
+    select store_id, business_date, shopping_trip_id, outcome, note, entry_method, currency, purchase_total,
+           charge_state, charge_captured, order_total, order_captured, ledger_captured
+    from reconciliation_trip where shopping_trip_id = :trip order by business_date
+""")
+
+
+def runs(
+    connection: Connection,
+    *,
+    store_id: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    after: str = "",
+    size: int = 50,
+) -> Page:
+    """The newest run of each store's day, the newest day first."""
+    values = {"store_id": store_id, "first_day": first_day, "last_day": last_day}
+    return page(connection, _RUNS, values, _NEWEST, after=after, size=size)
+
+
+def file_of_run(connection: Connection, run_id: int, kind: str, *, folder: Path) -> Path:
+    """The run's page (`html`) or workbook (`xlsx`). Raises BackroomError where it is not in the reports' folder."""
+    column = {"html": "html_path", "xlsx": "xlsx_path"}[kind]
+    found = connection.execute(
+        text(f"select {column} from reconciliation_run where run_id = :run"),  # noqa: S608 - one of two names
+        {"run": run_id},
+    ).scalar_one_or_none()
+    if found is None:
+        raise BackroomError(f"there is no report of run {run_id}; the list of reports shows those there are")
+    path = Path(found).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise BackroomError(
+            f"the report of run {run_id} is not in the reports' folder of this machine; "
+            "`backroom reconcile day` writes it again"
+        )
+    return path
+
+
+def trip(connection: Connection, shopping_trip_id: str) -> list[dict[str, Any]]:
+    """How the trip's sides were matched, by day."""
+    return [dict(row) for row in connection.execute(_TRIP, {"trip": shopping_trip_id}).mappings()]
