@@ -12,7 +12,7 @@ SEED ?= 1
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install system demo up test simulate simulate-long proofs bench lint format lock clean
+.PHONY: help install system demo up test simulate simulate-long proofs bench bench-full lint format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,8 +49,12 @@ simulate-long: $(READY) ## likewise with 100,000 trips and 100 killed workers
 proofs: $(READY) ## the tests that take minutes: every mistake that the simulation must find
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m proof $(TESTS)
 
-bench: $(READY) ## how fast the connector is, against a bare insert of the same run
+bench: $(READY) ## how fast it is, against references of the same run
 	$(PYTHON) -m tests.benchmarks.connector
+	$(PYTHON) -m tests.benchmarks.charges
+
+bench-full: $(READY) ## likewise with 100,000 trips
+	$(PYTHON) -m tests.benchmarks.charges --full
 
 lint: $(READY) ## format, lint, types, who may import whom
 	$(VENV)/bin/ruff format --check .

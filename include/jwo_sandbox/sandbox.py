@@ -141,8 +141,12 @@ class Sandbox:
             self.books.insert("line", [_line_row(trip["shopping_trip_id"], line)])
             self.books.update_trip(trip["shopping_trip_id"], priceable=0, total=charged, list_total=charged)
 
-    def live_trip(self, store_id: str, skus: list[str]) -> str:
-        """A trip with a held pre-authorization whose cart is not final. Raises KeyError for an unknown store."""
+    def live_trips(self, store_id: str, skus: list[str], count: int = 1) -> list[str]:
+        """Trips with a held pre-authorization whose carts are not final. Raises KeyError for an unknown store."""
+        with self.books:
+            return [self._live_trip(store_id, skus) for _ in range(count)]
+
+    def _live_trip(self, store_id: str, skus: list[str]) -> str:
         store = self.files.stores[store_id]
         now, trip_id = self.clock.now(), str(uuid.uuid4())
         script = {
@@ -155,9 +159,8 @@ class Sandbox:
             "entries": [{"method": "FINANCIAL"}],
             "cart": [{"id": sku, "type": "SKU", "quantity": "1.0", "unit": "unit"} for sku in skus],
         }
-        with self.books:
-            self.books.insert("trip", [self._trip_row(script, self.files)])
-            self.open_trip(trip_id, now)
+        self.books.insert("trip", [self._trip_row(script, self.files)])
+        self.open_trip(trip_id, now)
         return trip_id
 
     def close(self) -> None:

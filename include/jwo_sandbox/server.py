@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from jwo_sandbox import instants
-from jwo_sandbox.accounts import books_of, progress_of, summary_of
+from jwo_sandbox import exact_json, instants
+from jwo_sandbox.accounts import books_of, progress_of, summary_of, truth_of
 from jwo_sandbox.amazon_door import AmazonDoor, Protocol
 from jwo_sandbox.aws_resources import REPORTS_BUCKET
 from jwo_sandbox.configuration import Configuration, ConfigurationError
@@ -82,6 +82,7 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/progress", _progress(sandbox, player)),
         Route("/sandbox/books", _books(sandbox)),
         Route("/sandbox/summary", _summary(sandbox)),
+        Route("/sandbox/truth", _truth(sandbox)),
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
         *outside_routes(sandbox, held),
         *processor_routes(sandbox.configuration),
@@ -168,6 +169,14 @@ def _books(sandbox: Sandbox) -> Endpoint:
     return endpoint
 
 
+def _truth(sandbox: Sandbox) -> Endpoint:
+    async def endpoint(_: Request) -> Response:
+        lines = "".join(exact_json.dumps(one) + "\n" for one in truth_of(sandbox))
+        return Response(lines, media_type="application/jsonl")
+
+    return endpoint
+
+
 def _summary(sandbox: Sandbox) -> Endpoint:
     async def endpoint(_: Request) -> Response:
         return json_answer(200, summary_of(sandbox))
@@ -175,14 +184,19 @@ def _summary(sandbox: Sandbox) -> Endpoint:
     return endpoint
 
 
+MOST_TRIPS = 20_000  # asked for at once
+
+
 def _trips(sandbox: Sandbox) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         asked = await body_of(request)
         try:
-            return json_answer(
-                200, {"shoppingTripId": sandbox.live_trip(asked["store_id"], list(asked.get("skus") or []))}
-            )
-        except (KeyError, TypeError) as error:
+            count = int(asked.get("count", 1))
+            if not 1 <= count <= MOST_TRIPS:
+                return wrong(400, f"count: from 1 to {MOST_TRIPS}")
+            trips = sandbox.live_trips(asked["store_id"], list(asked.get("skus") or []), count)
+            return json_answer(200, {"shoppingTripIds": trips} if "count" in asked else {"shoppingTripId": trips[0]})
+        except (KeyError, TypeError, ValueError) as error:
             known = ", ".join(sorted(sandbox.files.stores)) or "none: load a world first"
             return wrong(400, f"store_id: {error} is no store (stores: {known})")
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from statistics import median
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks import requests_made
+from tests.benchmarks.goals import Goal, show
 from tests.benchmarks.load import Result, as_fast_as_it_goes, at_rate
 from tests.benchmarks.servers import Servers, running
 
@@ -23,23 +22,6 @@ CONNECTIONS = 24
 HOT = 16  # connections that repeat one id
 BODY = 1_700  # bytes of the reference's rows: about a cart of 8 lines
 SIZES = (1, 10, 100, 1_000)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure, the limit it must keep, and the one that is aimed for."""
-
-    name: str
-    value: float
-    limit: float
-    at_least: bool
-    unit: str = ""
-    aim: float | None = None
-
-    @property
-    def kept(self) -> bool:
-        """Whether the limit holds."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def measure(*, seconds: float, rounds: int, sizes: tuple[int, ...] = SIZES, console: Console) -> list[Goal]:
@@ -155,17 +137,11 @@ def main(seconds: float = 6, rounds: int = 3) -> None:
     """Measures and prints; `seconds` per round."""
     console = Console()
     goals = measure(seconds=seconds, rounds=rounds, console=console)
-    table = Table("connector", "measured", "limit", "aim", "")
-    for goal in goals:
-        limit = f"{'≥' if goal.at_least else '≤'} {goal.limit:g} {goal.unit}"
-        aim = "" if goal.aim is None else f"{goal.aim:g}"
-        table.add_row(goal.name, f"{goal.value:.2f} {goal.unit}", limit, aim, "" if goal.kept else "[red]missed[/red]")
-    console.print(table)
-    console.print(
-        "reference: a Flask handler with one committed INSERT … ON CONFLICT … RETURNING, on the same server, pool and "
-        "database, in this run"
+    reference = (
+        "a Flask handler with one committed INSERT … ON CONFLICT … RETURNING, on the same server, pool and database, in "
+        "this run"
     )
-    sys.exit(0 if all(goal.kept for goal in goals) else 1)
+    sys.exit(show(console, "connector", goals, reference))
 
 
 if __name__ == "__main__":

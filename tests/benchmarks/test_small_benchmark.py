@@ -7,18 +7,19 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.benchmarks import connector
+from tests.benchmarks import charges, connector
+from tests.benchmarks.goals import Goal
 
 
 def test_a_small_benchmark_measures_every_goal_and_names_its_reference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found: list[connector.Goal] = []
+    found: list[Goal] = []
     written = io.StringIO()
     console = Console(file=written, width=200)
     measure = connector.measure
 
-    def small(*, seconds: float, rounds: int, console: Console) -> list[connector.Goal]:
+    def small(*, seconds: float, rounds: int, console: Console) -> list[Goal]:
         found.extend(measure(seconds=seconds, rounds=rounds, sizes=(1, 10), console=console))
         return found
 
@@ -42,3 +43,16 @@ def test_a_small_benchmark_measures_every_goal_and_names_its_reference(
     assert "reference: a Flask handler with one committed INSERT" in table
     assert all(goal.name in table for goal in found)
     assert "÷ reference" in table
+
+
+def test_a_small_benchmark_of_charges_works_every_trip_and_names_its_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(charges, "Console", lambda: Console(file=written, width=200))
+    with pytest.raises(SystemExit):
+        charges.main(few=10, rounds=1)
+    table = written.getvalue()
+    for figure in ("100 trips, adjust and capture", "ceiling", "time per trip of 100 ÷ of 10", "memory"):
+        assert figure in table
+    assert "the same calls to the same sandbox" in table
