@@ -1,4 +1,4 @@
-"""Trips whose charges are due, on both sides: with a held pre-authorization at the sandbox, and a charge in our books."""
+"""Trips whose charges are due: with a held pre-authorization at the sandbox, and a charge in our books."""
 
 from __future__ import annotations
 

@@ -138,8 +138,8 @@ def main(seconds: float = 6, rounds: int = 3) -> None:
     console = Console()
     goals = measure(seconds=seconds, rounds=rounds, console=console)
     reference = (
-        "a Flask handler with one committed INSERT … ON CONFLICT … RETURNING, on the same server, pool and database, in "
-        "this run"
+        "a Flask handler with one committed INSERT … ON CONFLICT … RETURNING, on the same server, pool and database, "
+        "in this run"
     )
     sys.exit(show(console, "connector", goals, reference))
 
