@@ -38,6 +38,12 @@ def books_of(sandbox: Sandbox, store_id: str | None, business_date: str | None) 
     ]
 
 
+def truth_of(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Every break that was planted in the files: kind, trip, line, store, day, amount."""
+    kept = sandbox.books.all("select value from setting where name like 'planted %' order by name")
+    return [json.loads(row["value"]) for row in kept]
+
+
 def summary_of(sandbox: Sandbox) -> dict[str, Any]:
     """Counts over the whole world."""
     books = sandbox.books

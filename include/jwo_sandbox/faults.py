@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from jwo_sandbox import planting
+
 THROTTLED = "THROTTLED"
 THROTTLED_LONG = "THROTTLED_LONG"
 SERVER_ERROR = "SERVER_ERROR"
@@ -54,8 +56,10 @@ KINDS: dict[str, frozenset[str]] = {
     "purchases": frozenset({TWICE, PARALLEL}),
     "file": frozenset({ANNOUNCED_TWICE, REWRITTEN, BROKEN_ROW}),
     "event": frozenset({DELIVERED_TWICE}),
+    "report": planting.KINDS,
 }
-"""Operations and what may befall each. `settlement` is what becomes of a capture that was initiated."""
+"""Operations and what may befall each. `settlement` is what becomes of a capture that was initiated, `report` what
+Amazon's files tell wrongly of a trip."""
 EVERY_ATTEMPT = frozenset({DECLINED, PARTIAL})
 """Kinds that befall every attempt; the others befall the first alone."""
 

@@ -11,40 +11,15 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote_plus
 
-from jwo_sandbox import faults, instants
+from jwo_sandbox import faults, instants, planting
 from jwo_sandbox.aws_resources import REPORTS_BUCKET, REPORTS_TOPIC
 from jwo_sandbox.books import Books
 from jwo_sandbox.faults import FaultPlan
 from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.outbox import Outbox
+from jwo_sandbox.planting import COLUMNS
 from jwo_sandbox.retailer_files import Store
 
-COLUMNS = [
-    "orderId",
-    "shoppingTripId",
-    "storeId",
-    "orderStatus",
-    "entryMethod",
-    "tripStartTime",
-    "tripEndTime",
-    "lineNumber",
-    "merchantSku",
-    "quantityValue",
-    "quantityUnit",
-    "priceValue",
-    "taxValue",
-    "listPriceValue",
-    "promotionValue",
-    "currency",
-    "orderTotal",
-    "authorizedAmount",
-    "capturedAmount",
-    "refundedAmount",
-    "cardBrand",
-    "cardLastFourDigits",
-    "reconciliationId",
-    "updatedAt",
-]
 SUBJECT = "Amazon S3 Notification"
 COVERS = instants.HOUR
 REWRITTEN_AFTER = 2 * instants.WINDOW
@@ -128,9 +103,22 @@ class Reporting:
         made_at, rows = self._made.get(trip_id, (0, []))
         if made_at != updated_at:
             lines = self.books.all("select * from line where shopping_trip_id = ? order by line_number", (trip_id,))
-            rows = _order_rows(order, lines)
+            rows = self._planted(order, _order_rows(order, lines))
             self._made[trip_id] = (updated_at, rows)
         return rows
+
+    def _planted(self, order: sqlite3.Row, rows: list[list[str]]) -> list[list[str]]:
+        """With the break in them that the plan has for this trip, once it is settled; the truth is kept."""
+        kind = self.plan.fault(order["shopping_trip_id"], "report", 1)
+        if kind is None:
+            return rows
+        bent, truth = planting.plant(rows, kind, day=order["business_date"])
+        name = f"planted {order['shopping_trip_id']}"
+        if truth is not None:
+            self.books.keep(name, truth.as_json())
+        else:  # what has become of the order since has mended it
+            self.books.execute("delete from setting where name = ?", (name,))
+        return bent
 
     def _deliver(self, record: dict[str, Any], body: bytes, announced_at: int) -> None:
         """Runs in a thread of the outbox."""

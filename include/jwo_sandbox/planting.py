@@ -1,0 +1,159 @@
+"""Breaks that Amazon plants in its own files, one kind to a trip, and the truth about each.
+
+Bends the rows of one order as `reporting` writes them. Pure: rows in, rows and truth out. The names of the kinds are
+those of the retailer's reconciliation; a difference is Amazon's amount minus the retailer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+COLUMNS = [
+    "orderId", "shoppingTripId", "storeId", "orderStatus", "entryMethod", "tripStartTime", "tripEndTime", "lineNumber",
+    "merchantSku", "quantityValue", "quantityUnit", "priceValue", "taxValue", "listPriceValue", "promotionValue",
+    "currency", "orderTotal", "authorizedAmount", "capturedAmount", "refundedAmount", "cardBrand", "cardLastFourDigits",
+    "reconciliationId", "updatedAt",
+]  # fmt: skip
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One line of the truth file. `line` 0 is the whole trip; `amount` None: the kind has no amount."""
+
+    kind: str
+    trip: str
+    line: int
+    store: str
+    day: str
+    amount: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the truth file."""
+        return asdict(self)
+
+
+def plant(rows: list[list[str]], kind: str, *, day: str) -> tuple[list[list[str]], Planted | None]:
+    """The order's rows with that break in them, and the truth; as they were, and None, where it can't be planted.
+
+    It is planted only once Amazon has settled the trip, since the retailer takes what it reads before that as evidence
+    of its capture; only an order that is missing has never been shown.
+    """
+    given = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    if not given or not _fits(given, kind):
+        return rows, None
+    bend = _BENDS[kind]
+    bent, planted = bend(given, Planted(kind, given[0]["shoppingTripId"], 0, given[0]["storeId"], day))
+    return [[row[name] for name in COLUMNS] for row in bent], planted
+
+
+def _fits(rows: Rows, kind: str) -> bool:
+    if kind == "MISSING_ORDER":
+        return True
+    if kind in ("INCOMPLETE_ORDER", "LINE") and len(rows) < 2:
+        return False
+    return rows[0]["orderStatus"] == "SETTLED" and _amount(rows[0], "capturedAmount") > 2
+
+
+def _by_line(kind: str) -> Callable[[Rows, Planted], tuple[Rows, Planted]]:
+    def bend(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+        line, step = rows[0], _step(rows[0], "priceValue")
+        if kind == "TAX":
+            changed, more = {"taxValue": step}, step
+        elif kind == "PRICE":
+            changed, more = {"priceValue": step}, step
+        elif kind == "PROMOTION":
+            changed, more = {"promotionValue": step, "priceValue": -step}, -step
+        else:
+            price = _amount(line, "listPriceValue")
+            changed, more = {"quantityValue": Decimal(1), "priceValue": price}, price
+        first = line | {name: _plus(line, name, by) for name, by in changed.items()}
+        total = _plus(line, "orderTotal", more)
+        bent = [row | {"orderTotal": total} for row in (first, *rows[1:])]
+        return bent, replace(truth, line=int(line["lineNumber"]), amount=format(more, "f"))
+
+    return bend
+
+
+def _other_product(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+    first = rows[0] | {"merchantSku": f"NOT-{rows[0]['merchantSku']}"}
+    return [first, *rows[1:]], replace(truth, line=int(first["lineNumber"]), amount="0")
+
+
+def _every_row(**changes: Callable[[dict[str, str]], str]) -> Callable[[Rows, Planted], tuple[Rows, Planted]]:
+    def bend(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+        return [row | {name: change(row) for name, change in changes.items()} for row in rows], truth
+
+    return bend
+
+
+def _with_amount(
+    bend: Callable[[Rows, Planted], tuple[Rows, Planted]], amount: str
+) -> Callable[[Rows, Planted], tuple[Rows, Planted]]:
+    def both(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+        return bend(rows, replace(truth, amount=amount))
+
+    return both
+
+
+def _second_order(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+    nothing = _plus(rows[0], "capturedAmount", -_amount(rows[0], "capturedAmount"))
+    again = [row | {"orderId": f"{row['orderId']}-2", "capturedAmount": nothing} for row in rows]
+    return [*again, *rows], truth
+
+
+def _superseded_order(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+    again, truth = _second_order(rows, truth)
+    return [row | {"orderStatus": "CANCELLED"} if row["orderId"].endswith("-2") else row for row in again], truth
+
+
+def _unknown_trip(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+    """Beside the order one of a trip that nobody was ever told of."""
+    trip = f"{rows[0]['shoppingTripId']}-GHOST"
+    ghost = {"shoppingTripId": trip, "reconciliationId": f"{rows[0]['reconciliationId']}-G", "cardLastFourDigits": ""}
+    return [*rows, *(row | ghost | {"orderId": f"{row['orderId']}-G"} for row in rows)], replace(truth, trip=trip)
+
+
+def _other_entry(row: dict[str, str]) -> str:
+    return "APP" if row["entryMethod"] == "CREDIT_CARD" else "CREDIT_CARD"
+
+
+_BENDS: dict[str, Callable[[Rows, Planted], tuple[Rows, Planted]]] = {
+    **{kind: _by_line(kind) for kind in ("TAX", "PRICE", "PROMOTION", "QUANTITY")},
+    "LINE": _other_product,
+    "MISSING_ORDER": lambda _, truth: ([], truth),
+    "MISSING_PURCHASE": _unknown_trip,
+    "INCOMPLETE_ORDER": lambda rows, truth: (rows[:-1], truth),
+    "DUPLICATE_ORDER": _second_order,
+    "SUPERSEDED": _superseded_order,
+    "ENTRY_METHOD": _every_row(entryMethod=_other_entry),
+    "STATUS": _every_row(orderStatus=lambda _: "OPEN"),
+    "OVER_CAPTURED": _with_amount(_every_row(capturedAmount=lambda row: _plus(row, "capturedAmount", Decimal(1))), "1"),
+    "UNDER_CAPTURED": _with_amount(
+        _every_row(capturedAmount=lambda row: _plus(row, "capturedAmount", Decimal(-1))), "-1"
+    ),
+    "REFUND": _with_amount(
+        _every_row(
+            refundedAmount=lambda row: _plus(row, "refundedAmount", Decimal(1)), orderStatus=lambda _: "REFUNDED"
+        ),
+        "1",
+    ),
+}
+KINDS = frozenset(_BENDS)
+
+
+def _amount(row: dict[str, str], name: str) -> Decimal:
+    return Decimal(row[name])
+
+
+def _step(row: dict[str, str], name: str) -> Decimal:
+    """The least that the currency knows, as the amount is written."""
+    exponent = _amount(row, name).as_tuple().exponent
+    return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
+
+
+def _plus(row: dict[str, str], name: str, more: Decimal) -> str:
+    return format(_amount(row, name) + more, "f")
