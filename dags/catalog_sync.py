@@ -13,20 +13,21 @@ from backroom_airflow.tags import Tag
 
 DOC = """
 ### Catalog synchronisation
-**What.** Reads one file per store from `BACKROOM_CATALOG_SOURCE`, judges every row (bad ones are kept with file, line
-and reason), compares with what Amazon last accepted, uploads what is new or changed in batches of at most 10,000
-items of one store, archives what is gone from all stores, waits without holding a worker slot, and records Amazon's
-verdict on each item.
+**What.** Reads the source (`BACKROOM_CATALOG_SOURCE`: files in a folder or S3, or a query), judges every row (bad ones
+are kept with file, line and reason), holds back a store whose source lacks or changes a large share of its products
+until a person has decided, compares with what Amazon last accepted, uploads what is new or changed in batches of at
+most 10,000 items of one store, archives what is gone from all stores, waits without holding a worker slot (polling and
+Amazon's notifications), and records Amazon's verdict on each item.
 
-**When.** Nightly at 03:00 UTC. **Its time** is "now": the run's logical date; the files are read as they lie there.
+**When.** Nightly at 03:00 UTC; by hand at any time, for one store with the conf `{"store": "STORE-001"}`. **Its time**
+is "now": the run's logical date; the source is read as it is.
 
-**A rerun** reads the files again and sends what Amazon has not accepted yet: nothing, if nothing has changed. An
-upload replaces whole records, so that one whose outcome is unknown is simply sent again. The wait attaches again by
-the run's id.
+**A rerun** reads the source again and sends what Amazon has not accepted yet: nothing, if nothing has changed. What is
+under way is not sent again. The wait attaches again by the run's id.
 
 **When it fails.** `read_and_compare`: a file is missing or broken, the message names it; nothing was changed.
 `upload`, `wait_for_amazon`: Amazon or the database does not answer; clear the task. `record_results`: Amazon refused
-a batch (`backroom catalog status`, and the alert says what to do), or a report can't be read: clear the task.
+a batch (`backroom catalog status --run N`, and the alert says what to do), or a report can't be read: clear the task.
 """
 
 with DAG(

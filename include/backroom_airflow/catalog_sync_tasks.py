@@ -11,14 +11,21 @@ from backroom_airflow import business_time
 
 
 def read_and_compare(**context: Any) -> int:
-    """Read the source files, judge them, compare with what Amazon has; the catalog run's id."""
-    from backroom.catalog import sync
+    """Read the source, judge it, compare with what Amazon has; the catalog run's id.
+
+    The run's conf may name one `store`.
+    """
+    from backroom.catalog import source, sync
     from backroom.db.engine import engine
     from backroom.settings import settings
 
     now = business_time.of(context)
     return sync.start_run(
-        engine(), folder=settings().catalog_source_folder, business_date=now.astimezone(UTC).date(), now=now
+        engine(),
+        source=source.configured(settings()),
+        business_date=now.astimezone(UTC).date(),
+        now=now,
+        store_id=(context["dag_run"].conf or {}).get("store"),
     )
 
 
@@ -47,4 +54,13 @@ def record_results(catalog_run_id: int, **context: Any) -> dict[str, Any]:
             f"catalog run {catalog_run_id}: {summary.batches_failed} of {summary.batches} batches are not at Amazon; "
             "see `backroom catalog status` and the alerts"
         )
-    return dict(summary.__dict__)
+    return {**summary.__dict__, "held": list(summary.held)}
+
+
+def released_stores(**_: Any) -> list[dict[str, Any]]:
+    """Runs of `catalog_sync` to be started: one for each store whose held source a person has let on."""
+    from backroom.catalog import guard_rail
+    from backroom.db.engine import engine
+
+    with engine().connect() as connection:
+        return [{"conf": {"store": store}} for store in guard_rail.released(connection)]

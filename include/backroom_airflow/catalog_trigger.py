@@ -49,9 +49,16 @@ class CatalogTrigger(BaseTrigger):
     def poll(self) -> bool:
         """One round of questions; true where nothing is on its way any more."""
         from backroom.amazon.catalog import CatalogClient
-        from backroom.catalog import sync
+        from backroom.catalog import notifications, sync
         from backroom.db.engine import engine
         from backroom.settings import settings
 
-        with CatalogClient(settings(), engine()) as client:
-            return sync.poll(engine(), client, run_id=self.run_id, now=datetime.fromisoformat(self.now))
+        config = settings()
+        with CatalogClient(config, engine()) as client:
+            return sync.poll(
+                engine(),
+                client,
+                run_id=self.run_id,
+                now=datetime.fromisoformat(self.now),
+                box=notifications.inbox(config),
+            )

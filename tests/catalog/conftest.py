@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 from stdnum import ean
+
+from backroom.settings import settings
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
@@ -66,11 +68,28 @@ def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets settings of the catalog by their names without BACKROOM_, for one test."""
+
+    def set_to(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"BACKROOM_{name.upper()}", str(value))
+        settings.cache_clear()
+
+    yield set_to
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
 def clean(database: Engine) -> Engine:
     """The module's database with an active store, an inactive one and no catalog."""
     with database.begin() as connection:
         connection.execute(
-            text("truncate catalog_run, catalog_item, catalog_barcode, catalog_accepted, alert, store cascade")
+            text(
+                "truncate catalog_run, catalog_item, catalog_barcode, catalog_accepted, catalog_notification, review_case,"
+                " alert, store cascade"
+            )
         )
         for store in ("STORE-001", "STORE-002"):
             connection.execute(

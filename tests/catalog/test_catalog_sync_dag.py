@@ -49,4 +49,4 @@ def test_a_missing_source_fails_the_first_task_with_its_one_line(
     monkeypatch.setattr(dag.get_task("read_and_compare"), "retries", 0)  # they wait for a file that comes late
     run = dag.test(logical_date=NOW.replace(day=4))
     assert run.state == "failed"
-    assert "holds no .csv or .parquet file" in ask(clean, "select reason from catalog_run")[0][0]
+    assert "holds no .csv, .parquet, .json or .jsonl file" in ask(clean, "select reason from catalog_run")[0][0]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from backroom.catalog import sync
+from backroom.catalog.source import Source
 from backroom.cli import main
 from backroom.db.engine import make_engine
 from backroom.db.roles import set_password
@@ -35,7 +36,9 @@ def test_sync_sends_the_difference_and_the_others_tell_of_it(
     assert code == 0
     assert "2 items sent in 1 batches, 2 accepted, 0 rejected, 0 batches failed" in out
     assert json.loads(run(capsys, "sync", "--folder", str(tmp_path), "--json")[1])["items_sent"] == 0
-    assert json.loads(run(capsys, "diff", "--json")[1]) == {"new": 0, "changed": 0, "unchanged": 2, "gone": 0}
+    assert json.loads(run(capsys, "diff", "--json")[1]) == {
+        "new": 0, "changed": 0, "unchanged": 2, "gone": 0, "refused": 0, "under_way": 0
+    }  # fmt: skip
     assert [one["items_new"] for one in json.loads(run(capsys, "status", "--json")[1])] == [0, 2]
     assert [one["status"] for one in json.loads(run(capsys, "history", "SKU-1", "--json")[1])] == ["ACCEPTED"]
     assert run(capsys, "skus", "--store", "STORE-001", "--limit", "1")[1] == "SKU-1\n"
@@ -64,6 +67,6 @@ def test_the_pipelines_role_may_take_in_a_catalog(clean: Engine, tmp_path: Path)
     set_password(clean, "backroom_pipeline", "for-the-test")
     pipeline = make_engine(clean.url.set(username="backroom_pipeline", password="for-the-test"))
     write_csv(tmp_path, [item(1), item(1), item(2, unit="stone")])
-    run_id = sync.start_run(pipeline, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(pipeline, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     assert sync.summary(pipeline, run_id=run_id).state == "COMPARED"
     pipeline.dispose()

@@ -9,20 +9,20 @@ import pytest
 from sqlalchemy import Engine, text
 
 from backroom.catalog import sync
-from backroom.catalog.source import read_rows, source_files
+from backroom.catalog.source import Source, opened
 from backroom.errors import SourceFileError
 from tests.catalog.conftest import COLUMNS, NOW, TODAY, ask, item, upc, write_csv
 
 
 def start(engine: Engine, folder: Path) -> int:
-    return sync.start_run(engine, folder=folder, business_date=TODAY, now=NOW)
+    return sync.start_run(engine, source=Source(str(folder)), business_date=TODAY, now=NOW)
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (None, "does not exist"),
-        ({}, "holds no .csv or .parquet file"),
+        ({}, "holds no .csv, .parquet, .json or .jsonl file"),
         ({"STORE-001.csv": b""}, "is empty"),
         ({"STORE-001.csv": b"item_sku,item_name\n"}, "has no column external_product_id, store_id"),
         ({"STORE-001.csv": (",".join([*COLUMNS, "prize"]) + "\n").encode()}, "unknown column 'prize'"),
@@ -62,8 +62,8 @@ def test_csv_and_parquet_of_the_same_rows_read_the_same(tmp_path: Path) -> None:
     rows = [item(number) for number in range(5)]
     write_csv(tmp_path, rows, "STORE-001")
     pd.DataFrame(rows).to_parquet(tmp_path / "STORE-002.parquet")
-    csv, parquet = source_files(tmp_path)
-    assert [row.fields for row in read_rows(csv)] == [row.fields for row in read_rows(parquet)]
+    with opened(Source(str(tmp_path)), []) as (csv, parquet):
+        assert [row.fields for row in csv.rows()] == [row.fields for row in parquet.rows()]
 
 
 def test_good_rows_go_in_and_bad_ones_are_named_with_file_and_line(clean: Engine, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from backroom.amazon.catalog import CatalogClient
-from backroom.catalog import reports, sync
+from backroom.catalog import reports, sync, validation
 from backroom.catalog.reports import Summary
+from backroom.catalog.source import Source
 from backroom.settings import settings
 from tests.catalog.conftest import NOW, TODAY, ask, item, upc, write_csv
 from tests.sandbox_fixtures import SandboxClient
@@ -39,7 +40,7 @@ def client(amazon: SandboxClient, clean: Engine) -> Iterator[CatalogClient]:
 
 def night(engine: Engine, client: CatalogClient, folder: Path, now: datetime = NOW) -> Summary:
     """A whole run."""
-    run_id = sync.start_run(engine, folder=folder, business_date=TODAY, now=now)
+    run_id = sync.start_run(engine, source=Source(str(folder)), business_date=TODAY, now=now)
     sync.upload(engine, client, run_id=run_id, now=now)
     wait(engine, client, run_id)
     return sync.apply_reports(engine, client, run_id=run_id, now=now)
@@ -65,6 +66,7 @@ def test_a_first_night_sends_all_and_records_amazons_verdict_on_each(
     assert night(clean, client, tmp_path) == Summary(
         run_id=ask(clean, "select max(run_id) from catalog_run")[0][0],
         state="DONE",
+        held=(),
         batches=2,
         batches_failed=0,
         items_sent=8,
@@ -121,11 +123,15 @@ def test_a_product_is_archived_once_it_is_gone_from_every_store(
     assert night(clean, client, tmp_path).accepted == 1  # a later upload brings it back
 
 
-def test_more_than_ten_thousand_items_are_split(clean: Engine, client: CatalogClient, tmp_path: Path) -> None:
-    source(tmp_path, *range(10_050))
+def test_more_items_than_a_request_may_carry_are_split(
+    clean: Engine, client: CatalogClient, tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    assert settings().catalog_batch_items == 10_000
+    configure(catalog_batch_items=20)
+    source(tmp_path, *range(45))
     summary = night(clean, client, tmp_path)
-    assert (summary.batches, summary.accepted) == (2, 10_050)
-    assert ask(clean, "select item_count from catalog_batch order by batch_id") == [(10_000,), (50,)]
+    assert (summary.batches, summary.accepted) == (3, 45)
+    assert ask(clean, "select item_count from catalog_batch order by batch_id") == [(20,), (20,), (5,)]
 
 
 def test_one_bad_row_does_not_hold_the_others_back(clean: Engine, client: CatalogClient, tmp_path: Path) -> None:
@@ -154,26 +160,35 @@ def test_a_refused_store_does_not_sink_the_others(clean: Engine, client: Catalog
     assert ask(clean, "select severity, store_id from alert") == [("critical", "STORE-000")]
 
 
-def test_an_item_that_amazon_rejects_is_recorded_and_sent_again(
-    clean: Engine, client: CatalogClient, tmp_path: Path
+def test_an_item_that_amazon_rejects_is_not_sent_again_until_it_is_corrected(
+    clean: Engine, client: CatalogClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source(tmp_path, 1, 2)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
-    with clean.begin() as connection:  # a barcode that our check would not let through
-        connection.execute(
-            text(
-                'update catalog_item set record = record || \'{"external_product_id": "123456789013"}\''
-                " where item_sku = 'SKU-1'"
-            )
-        )
-    sync.upload(clean, client, run_id=run_id, now=NOW)
-    wait(clean, client, run_id)
-    summary = sync.apply_reports(clean, client, run_id=run_id, now=NOW)
-    assert (summary.accepted, summary.rejected) == (1, 1)
-    assert ask(clean, "select error_code from catalog_batch_item where status = 'REJECTED'") == [
-        ("INVALID_EXTERNAL_PRODUCT_ID",)
+    monkeypatch.setattr(validation, "barcode_problem", lambda *_: None)  # a barcode that ours would not let through
+    write_csv(tmp_path, [item(1, external_product_id="123456789013"), item(2)])
+    first = night(clean, client, tmp_path)
+    assert (first.accepted, first.rejected) == (1, 1)
+    assert ask(clean, "select item_sku, kind, error_code from catalog_refusal") == [
+        ("SKU-1", "UPLOAD", "INVALID_EXTERNAL_PRODUCT_ID")
     ]
+    assert night(clean, client, tmp_path).batches == 0
+    assert ask(clean, "select items_changed, items_refused from catalog_run order by run_id desc limit 1") == [(0, 1)]
+    write_csv(tmp_path, [item(1), item(2)])
     assert night(clean, client, tmp_path).accepted == 1
+    assert ask(clean, "select count(*) from catalog_refusal") == [(0,)]
+
+
+def test_an_item_whose_correction_is_rejected_too_stays_refused_in_its_new_form(
+    clean: Engine, client: CatalogClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path, [item(1)])
+    night(clean, client, tmp_path)
+    monkeypatch.setattr(validation, "barcode_problem", lambda *_: None)
+    for wrong in ("123456789013", "123456789014"):
+        write_csv(tmp_path, [item(1, external_product_id=wrong)])
+        assert night(clean, client, tmp_path).rejected == 1
+    assert night(clean, client, tmp_path).batches == 0
+    write_csv(tmp_path, [item(1)])  # back to what Amazon has: nothing to say
+    assert night(clean, client, tmp_path).batches == 0
 
 
 @pytest.mark.parametrize("fault", ["SERVER_ERROR", "THROTTLED", "DROPPED_AFTER"])
@@ -182,7 +197,7 @@ def test_an_upload_that_fails_or_may_have_arrived_is_sent_again(
 ) -> None:
     plan_catalog_fault(sandbox, small_world, fault)
     source(tmp_path, 1, 2)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     assert sync.upload(clean, client, run_id=run_id, now=NOW) == []
     ((state, tries),) = ask(clean, "select state, tries from catalog_batch")
     assert (state, tries) == ("INTENT" if fault == "THROTTLED" else "UNKNOWN", 1)
@@ -198,7 +213,7 @@ def test_a_batch_that_never_gets_through_is_given_up_with_an_alert(
 ) -> None:
     plan_catalog_fault(sandbox, small_world, "SERVER_ERROR")
     source(tmp_path, 1)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     sync.upload(clean, client, run_id=run_id, now=NOW)
     for _ in range(8):
         with clean.begin() as connection:
@@ -212,9 +227,9 @@ def test_a_batch_that_never_gets_through_is_given_up_with_an_alert(
 def test_what_one_night_could_not_send_is_sent_by_the_next(
     clean: Engine, client: CatalogClient, sandbox: SandboxClient, small_world: Path, tmp_path: Path
 ) -> None:
-    plan_catalog_fault(sandbox, small_world, "SERVER_ERROR")
+    plan_catalog_fault(sandbox, small_world, "THROTTLED")
     source(tmp_path, 1, 2)
-    first = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    first = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     sync.upload(clean, client, run_id=first, now=NOW)
     load(sandbox, small_world)
     assert night(clean, client, tmp_path).accepted == 2
@@ -226,7 +241,7 @@ def test_a_batch_whose_id_amazon_has_forgotten_is_sent_again(
     clean: Engine, client: CatalogClient, sandbox: SandboxClient, small_world: Path, tmp_path: Path
 ) -> None:
     source(tmp_path, 1, 2)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     sync.upload(clean, client, run_id=run_id, now=NOW)
     load(sandbox, small_world)  # its books are new
     wait(clean, client, run_id)
@@ -236,7 +251,7 @@ def test_a_batch_whose_id_amazon_has_forgotten_is_sent_again(
 
 def test_an_expired_link_is_renewed(clean: Engine, client: CatalogClient, tmp_path: Path) -> None:
     source(tmp_path, 1)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     sync.upload(clean, client, run_id=run_id, now=NOW)
     wait(clean, client, run_id)
     asked: list[str] = []
@@ -251,7 +266,7 @@ def test_an_expired_link_is_renewed(clean: Engine, client: CatalogClient, tmp_pa
 
 def test_a_report_that_cannot_be_read_leaves_the_run_open(clean: Engine, client: CatalogClient, tmp_path: Path) -> None:
     source(tmp_path, 1)
-    run_id = sync.start_run(clean, folder=tmp_path, business_date=TODAY, now=NOW)
+    run_id = sync.start_run(clean, source=Source(str(tmp_path)), business_date=TODAY, now=NOW)
     sync.upload(clean, client, run_id=run_id, now=NOW)
     wait(clean, client, run_id)
     for content in (b"{", b"[]", json.dumps({"ingestionId": "another", "items": []}).encode()):

@@ -1,11 +1,11 @@
-"""backroom catalog: status, diff, history, skus, rejections; and `sync`, as the nightly pipeline does it."""
+"""backroom catalog: status, diff, history, skus, rejections, refused, retry; and `sync`, as every night."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import time
 from datetime import UTC
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from backroom import command_line
 from backroom.amazon.catalog import CatalogClient
-from backroom.catalog import difference, sync
+from backroom.audit import trail
+from backroom.catalog import difference, notifications, source, sync
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.settings import settings
@@ -27,11 +28,24 @@ LIMIT = typer.Option(20, "--limit", min=1, help="show at most so many")
 
 
 @app.command()
-def status(limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
-    """Show the latest runs and their batches."""
+def status(
+    run: int = typer.Option(0, "--run", help="the batches of one run, instead of the latest runs"),
+    limit: int = LIMIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show the latest runs, or one run's batches."""
+    if run:
+        command_line.show_query(
+            "select batch_id, kind, store_id, state, item_count, tries, ingestion_id, sent_at, settled_at, reason"
+            " from catalog_batch where run_id = :run order by batch_id limit :limit",
+            {"run": run, "limit": limit},
+            as_json=as_json,
+        )
+        return
     command_line.show_query(
-        "select run_id, business_date, state, items_read, items_rejected, items_new, items_changed, items_unchanged,"
-        " items_gone, (select count(*) from catalog_batch b where b.run_id = r.run_id) as batches,"
+        "select run_id, business_date, store_id, state, items_read, items_rejected, items_new, items_changed,"
+        " items_unchanged, items_gone, items_refused, array_to_string(held_stores, ', ') as held_stores,"
+        " (select count(*) from catalog_batch b where b.run_id = r.run_id) as batches,"
         " (select count(*) from catalog_batch b where b.run_id = r.run_id and b.settled_at is null) as open_batches,"
         " reason from catalog_run r order by run_id desc limit :limit",
         {"limit": limit},
@@ -40,15 +54,24 @@ def status(limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
 
 
 @app.command()
-def diff(as_json: bool = AS_JSON) -> None:
-    """Count what Amazon would be told now: new, changed, unchanged, gone."""
+def diff(
+    store: str = typer.Option(None, "--store", help="of one store only"),
+    items: bool = typer.Option(False, "--items", help="the items themselves, without the unchanged ones"),
+    limit: int = LIMIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Count what Amazon would be told now: new, changed, unchanged, gone; refused and under way apart."""
     check_reachable(engine())
     with engine().connect() as connection:
-        found = difference.count(connection)
-    if as_json:
+        require_store(connection, store)
+        if not items:
+            found = difference.count(connection, store)
+    if items:
+        command_line.show_query(difference.ITEMS, {"store": store, "limit": limit}, as_json=as_json)
+    elif as_json:
         typer.echo(json.dumps(found.__dict__))
     else:
-        table = Table(*found.__dict__)
+        table = Table(*(name.replace("_", " ") for name in found.__dict__))
         table.add_row(*map(str, found.__dict__.values()))
         Console().print(table)
 
@@ -101,40 +124,87 @@ def rejections(
     )
 
 
+@app.command()
+def refused(
+    store: str = typer.Option(None, "--store", help="of one store only"), limit: int = LIMIT, as_json: bool = AS_JSON
+) -> None:
+    """Show what Amazon rejected and why: it goes again once the source has corrected it, or by `retry`."""
+    command_line.show_query(
+        "select store_id, item_sku, kind, error_code, error_message, refused_at, batch_id from catalog_refusal"
+        " where cast(:store as text) is null or store_id = :store order by refused_at desc, store_id, item_sku"
+        " limit :limit",
+        {"store": store, "limit": limit},
+        as_json=as_json,
+    )
+
+
+@app.command()
+def retry(
+    sku: str,
+    reason: str = typer.Option(..., "--reason", help="why it may be accepted now; kept in the audit trail"),
+    store: str = typer.Option(None, "--store", help="of one store only"),
+    now: str = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present by default"),
+) -> None:
+    """Let a product that Amazon rejected go again as it is, with the next run."""
+    moment, why = command_line.moment(now), command_line.needed(reason)
+    check_reachable(engine())
+    with engine().begin() as connection:
+        count = connection.execute(
+            text(
+                "delete from catalog_refusal where item_sku = :sku and (cast(:store as text) is null or"
+                " store_id = :store)"
+            ),
+            {"sku": sku, "store": store},
+        ).rowcount
+        if not count:
+            raise BackroomError(f"Amazon has not rejected {sku!r}; `backroom catalog refused` lists what it has")
+        trail.record(
+            connection, at=moment, actor=getpass.getuser(), action="catalog.retry", subject=sku, reason=why,
+            details={"store_id": store, "items": count},
+        )  # fmt: skip
+    typer.echo(f"{sku}: {count} items go again with the next run")
+
+
 @app.command(name="sync")
 def synchronise(
-    folder: Path = typer.Option(None, "--folder", help="the source; the setting BACKROOM_CATALOG_SOURCE by default"),
+    folder: str = typer.Option(
+        "", "--folder", help="a folder, s3://bucket/prefix or sql; the setting BACKROOM_CATALOG_SOURCE by default"
+    ),
+    store: str = typer.Option(None, "--store", help="one store only"),
     wait_seconds: int = typer.Option(600, "--wait", min=1, help="give up waiting for Amazon after so many seconds"),
     poll_seconds: float = typer.Option(1.0, "--poll", min=0.05, help="seconds between two questions for a status"),
     now: str = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present by default"),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Read the source, send the difference, wait for Amazon. Exits 1 where Amazon refused something."""
+    """Read the source, send the difference, wait for Amazon. Exits 1 where something was refused or a store is held."""
     moment = command_line.moment(now)
     check_reachable(engine())
     config = settings()
     with CatalogClient(config, engine()) as client:
         run_id = sync.start_run(
             engine(),
-            folder=folder or config.catalog_source_folder,
+            source=source.configured(config, folder),
             business_date=moment.astimezone(UTC).date(),
             now=moment,
+            store_id=store,
         )
         sync.upload(engine(), client, run_id=run_id, now=moment)
-        deadline = time.monotonic() + wait_seconds
-        while not sync.poll(engine(), client, run_id=run_id, now=moment):
-            if time.monotonic() > deadline:
-                raise BackroomError(
-                    f"Amazon is not done with catalog run {run_id} after {wait_seconds} s; "
-                    "the next run follows it up, `backroom catalog status` shows where it stands"
-                )
-            time.sleep(poll_seconds)
+        deadline, box = time.monotonic() + wait_seconds, notifications.inbox(config)
+        with Console(stderr=True).status(f"Amazon works on catalog run {run_id}"):
+            while not sync.poll(engine(), client, run_id=run_id, now=moment, box=box):
+                if time.monotonic() > deadline:
+                    raise BackroomError(
+                        f"Amazon is not done with catalog run {run_id} after {wait_seconds} s; "
+                        "the next run follows it up, `backroom catalog status` shows where it stands"
+                    )
+                time.sleep(poll_seconds)
         summary = sync.apply_reports(engine(), client, run_id=run_id, now=moment)
     if as_json:
         typer.echo(json.dumps(summary.__dict__))
     else:
+        held = f"; waiting for a person: {', '.join(summary.held)} (`backroom review list`)" if summary.held else ""
         typer.echo(
             f"catalog run {summary.run_id}: {summary.items_sent} items sent in {summary.batches} batches,"
-            f" {summary.accepted} accepted, {summary.rejected} rejected, {summary.batches_failed} batches failed"
+            f" {summary.accepted} accepted, {summary.rejected} rejected, {summary.batches_failed} batches failed{held}"
         )
-    raise typer.Exit(1 if summary.batches_failed or summary.rejected else 0)
+    raise typer.Exit(1 if summary.batches_failed or summary.rejected or summary.held else 0)

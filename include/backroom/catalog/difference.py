@@ -10,59 +10,124 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True)
 class Difference:
-    """Counts of items (a product in a store)."""
+    """Counts of items (a product in a store).
+
+    `refused`: Amazon rejected the item as it is; it goes again once it changes. `under_way`: Amazon has it and has not
+    judged it yet. Both are neither new nor changed.
+    """
 
     new: int
     changed: int
     unchanged: int
     gone: int
+    refused: int
+    under_way: int
 
 
-def count(connection: Connection) -> Difference:
-    """How the catalog stands to what Amazon accepted; an archived product that is back counts as new."""
-    row = connection.execute(
-        text(
-            """
-            select count(*) filter (where not i.gone and (a.item_sku is null or a.archived)) as new,
-                count(*) filter (where not i.gone and not a.archived and a.content_hash <> i.content_hash) as changed,
-                count(*) filter (where not i.gone and not a.archived and a.content_hash = i.content_hash) as unchanged,
-                count(*) filter (where i.gone and not a.archived) as gone
-            from catalog_item i left join catalog_accepted a using (store_id, item_sku)
-            """
-        )
-    ).one()
-    return Difference(row.new, row.changed, row.unchanged, row.gone)
+def count(connection: Connection, store_id: str | None = None) -> Difference:
+    """How the catalog, or one store's, stands to what Amazon accepted; an archived product that is back is new."""
+    row = connection.execute(text(_COUNT), {"store": store_id}).one()
+    return Difference(row.new, row.changed, row.unchanged, row.gone, row.refused, row.under_way)
 
 
-def plan_batches(connection: Connection, *, run_id: int, size: int, now: datetime) -> int:
+def plan_batches(
+    connection: Connection,
+    *,
+    run_id: int,
+    size: int,
+    archive_retry_days: int,
+    now: datetime,
+    store_id: str | None = None,
+) -> int:
     """Write the intent: batches of at most `size` items. Returns how many.
 
     An upload is for one store, since one wrong store fails a whole request. An archive is for all stores (Amazon's
-    rule), so a product is archived once it is gone from every store.
+    rule), so a product is archived once it is gone from every store; Dash Cart stores have no archive. With
+    `store_id`, what is to be told about that store alone; a product that it was the last to have is archived.
     """
-    given = {"run": run_id, "size": size, "now": now}
-    connection.execute(text(_PLANNED_ITEMS), given)
-    connection.execute(text(_BATCHES), given)
-    connection.execute(text(_BATCH_ITEMS), given)
+    given = {"run": run_id, "size": size, "now": now, "store": store_id, "days": archive_retry_days}
+    for statement in (_PLANNED_ITEMS, _BATCHES, _BATCH_ITEMS):
+        connection.execute(text(statement), {name: value for name, value in given.items() if f":{name}" in statement})
     connection.execute(text("drop table planned_item"))
     return int(connection.execute(text("select count(*) from catalog_batch where run_id = :run"), given).scalar_one())
 
 
-# `batch` numbers the chunks of a store. For an archive the size counts SKUs, whatever the number of stores.
-_PLANNED_ITEMS = """
-create temporary table planned_item on commit drop as
-select 'UPLOAD' as kind, i.store_id as batch_store, i.store_id, i.item_sku, i.content_hash,
-    (row_number() over (partition by i.store_id order by i.item_sku) - 1) / :size as batch
-from catalog_item i left join catalog_accepted a using (store_id, item_sku)
-where not i.gone and (a.item_sku is null or a.archived or a.content_hash <> i.content_hash)
-union all
-select 'ARCHIVE', null, a.store_id, a.item_sku, a.content_hash,
-    (dense_rank() over (order by a.item_sku) - 1) / :size
-from catalog_accepted a
-where not a.archived
-    and not exists (select from catalog_item i where i.item_sku = a.item_sku and not i.gone)
-    and exists (select from catalog_item i where i.item_sku = a.item_sku and i.gone)
+# An item that is on its way as it is now, in a batch that nothing is settled about: told again it would be needless.
+_UNDER_WAY = """
+    under_way as (
+        select distinct i.store_id, i.item_sku, i.content_hash
+        from catalog_batch b join catalog_batch_item i using (batch_id)
+        where b.kind = 'UPLOAD' and b.settled_at is null
+    )
 """
+
+_JUDGED = f"""
+with {_UNDER_WAY}, judged as (
+    select i.store_id, i.item_sku, case
+            when i.gone then case when a.item_sku is not null and not a.archived then 'gone' end
+            when not a.archived and a.content_hash = i.content_hash then 'unchanged'
+            when u.item_sku is not null then 'under_way'
+            when r.content_hash = i.content_hash then 'refused'
+            when a.item_sku is null or a.archived then 'new'
+            else 'changed' end as verdict
+    from catalog_item i
+    left join catalog_accepted a on a.store_id = i.store_id and a.item_sku = i.item_sku
+    left join under_way u on u.store_id = i.store_id and u.item_sku = i.item_sku and u.content_hash = i.content_hash
+    left join catalog_refusal r on r.store_id = i.store_id and r.item_sku = i.item_sku and r.kind = 'UPLOAD'
+    where cast(:store as text) is null or i.store_id = :store
+)
+"""  # noqa: S608 - the parts are ours
+
+_COUNT = f"""
+{_JUDGED}
+select {", ".join(f"count(*) filter (where verdict = '{name}') as {name}" for name in Difference.__dataclass_fields__)}
+from judged
+"""  # noqa: S608
+
+ITEMS = f"""
+{_JUDGED}
+select verdict, store_id, item_sku from judged where verdict <> 'unchanged'
+order by verdict, store_id, item_sku limit :limit
+"""  # noqa: S608
+"""Query of the items themselves: `store` (null: all) and `limit`."""
+
+# `batch` numbers the chunks of a store. For an archive the size counts SKUs, whatever the number of stores.
+_PLANNED_ITEMS = f"""
+create temporary table planned_item on commit drop as
+with {_UNDER_WAY}, wanted as (
+    select i.store_id, i.item_sku, i.content_hash
+    from catalog_item i
+    left join catalog_accepted a on a.store_id = i.store_id and a.item_sku = i.item_sku
+    left join under_way u on u.store_id = i.store_id and u.item_sku = i.item_sku and u.content_hash = i.content_hash
+    left join catalog_refusal r on r.store_id = i.store_id and r.item_sku = i.item_sku
+        and r.kind = 'UPLOAD' and r.content_hash = i.content_hash
+    where not i.gone and (cast(:store as text) is null or i.store_id = :store)
+        and (a.item_sku is null or a.archived or a.content_hash <> i.content_hash)
+        and u.item_sku is null and r.item_sku is null
+), in_use as (
+    select distinct i.item_sku from catalog_item i join store s using (store_id)
+    where not i.gone and s.store_type = 'JWO'
+), gone_everywhere as (
+    select distinct i.item_sku from catalog_item i join store s using (store_id)
+    where i.gone and s.store_type = 'JWO' and (cast(:store as text) is null or i.store_id = :store)
+    except select item_sku from in_use
+), archived_already as (
+    select distinct i.item_sku from catalog_batch b join catalog_batch_item i using (batch_id)
+    where b.kind = 'ARCHIVE' and b.settled_at is null
+    union
+    select item_sku from catalog_refusal
+    where kind = 'ARCHIVE' and refused_at > :now - make_interval(days => :days)
+)
+select 'UPLOAD' as kind, store_id as batch_store, store_id, item_sku, content_hash,
+    (row_number() over (partition by store_id order by item_sku) - 1) / :size as batch
+from wanted
+union all
+select 'ARCHIVE', null, a.store_id, a.item_sku, a.content_hash, (dense_rank() over (order by a.item_sku) - 1) / :size
+from catalog_accepted a
+join gone_everywhere using (item_sku)
+join store s on s.store_id = a.store_id and s.store_type = 'JWO'
+where not a.archived and not exists (select from archived_already e where e.item_sku = a.item_sku)
+"""  # noqa: S608
 
 _BATCHES = """
 insert into catalog_batch (run_id, kind, state, store_id, item_count, intended_at)

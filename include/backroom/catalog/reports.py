@@ -26,10 +26,11 @@ class ReportMissing(BackroomError):
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in figures. States: READING, COMPARED, UPLOADING, DONE, FAILED."""
+    """A run in figures. States: READING, COMPARED, UPLOADING, DONE, FAILED. `held`: stores that wait for a person."""
 
     run_id: int
     state: str
+    held: tuple[str, ...]
     batches: int
     batches_failed: int
     items_sent: int
@@ -59,23 +60,29 @@ def apply(
     fetch: Callable[[str], bytes | None] = fetch,
 ) -> None:
     """Record what became of each item of a batch that is DONE. Raises ReportMissing or CallFailed."""
-    items = _items(batch, _download(client, batch, fetch))
+    assert batch.ingestion_id is not None
+    items = items_of(batch.ingestion_id, _download(client, batch, fetch))
     with engine.begin() as connection:
         state = connection.execute(
             text("select settled_at from catalog_batch where batch_id = :batch for update"), {"batch": batch.batch_id}
         ).scalar_one()
         if state is not None:
             return
-        _stage(connection, items)
+        stage(connection, items)
         given = {"batch": batch.batch_id, "now": now}
-        connection.execute(_RECORD, given)
+        connection.execute(_RECORD, {"batch": batch.batch_id})
         connection.execute(_ACCEPT_UPLOAD if batch.kind == "UPLOAD" else _ACCEPT_ARCHIVE, given)
+        connection.execute(_NOT_REFUSED_ANY_MORE, {"batch": batch.batch_id})
+        connection.execute(_REFUSE, given)
         connection.execute(text("drop table reported_item"))
         connection.execute(_SETTLE, given)
 
 
 def _download(client: CatalogClient, batch: Batch, fetch: Callable[[str], bytes | None]) -> bytes:
+    """By the link that is known while it lives, else by a new one."""
     assert batch.ingestion_id is not None
+    if batch.link is not None and (content := fetch(batch.link)) is not None:
+        return content
     for _ in range(_LINKS):
         _, link = client.status(batch.ingestion_id)
         if link is None:
@@ -85,21 +92,23 @@ def _download(client: CatalogClient, batch: Batch, fetch: Callable[[str], bytes 
     raise ReportMissing(f"catalog batch {batch.batch_id} ({batch.ingestion_id}) is done, but has no report to read")
 
 
-def _items(batch: Batch, content: bytes) -> list[dict[str, Any]]:
+def items_of(ingestion_id: str, content: bytes) -> list[dict[str, Any]]:
+    """The report's items. Raises ReportMissing where it can't be read or is another's."""
     try:
         report = json.loads(content)
-        if report["ingestionId"] != batch.ingestion_id:
-            raise ReportMissing(f"the report of {batch.ingestion_id} is that of {report['ingestionId']}")
+        if report["ingestionId"] != ingestion_id:
+            raise ReportMissing(f"the report of {ingestion_id} is that of {report['ingestionId']}")
         items = report["items"]
         for item in items:
             if item["status"] not in ("ACCEPTED", "REJECTED"):
-                raise ReportMissing(f"the report of {batch.ingestion_id} has the status {item['status']!r}")
+                raise ReportMissing(f"the report of {ingestion_id} has the status {item['status']!r}")
     except (ValueError, KeyError, TypeError) as error:
-        raise ReportMissing(f"the report of {batch.ingestion_id} is not readable: {error}") from error
+        raise ReportMissing(f"the report of {ingestion_id} is not readable: {error}") from error
     return list(items)
 
 
-def _stage(connection: Connection, items: list[dict[str, Any]]) -> None:
+def stage(connection: Connection, items: list[dict[str, Any]]) -> None:
+    """Into the temporary table `reported_item`, until the transaction's end."""
     connection.execute(
         text(
             "create temporary table reported_item (item_sku text, store_id text, status text, error_code text,"
@@ -134,12 +143,40 @@ _ACCEPT_UPLOAD = text(
     """
 )
 
+# "Archived already" is what was asked for.
 _ACCEPT_ARCHIVE = text(
     """
     update catalog_accepted a set archived = true, batch_id = b.batch_id, accepted_at = :now
     from catalog_batch_item b
-    where b.batch_id = :batch and b.status = 'ACCEPTED' and a.store_id = b.store_id and a.item_sku = b.item_sku
+    where b.batch_id = :batch
+        and (b.status = 'ACCEPTED' or b.error_code like '%ALREADY_ARCHIVED%')
+        and a.store_id = b.store_id and a.item_sku = b.item_sku
         and b.batch_id > a.batch_id
+    """
+)
+
+# The newest word on an item counts, whichever way it went.
+_NOT_REFUSED_ANY_MORE = text(
+    """
+    delete from catalog_refusal r using catalog_batch_item b
+    where b.batch_id = :batch and b.batch_id > r.batch_id
+        and (b.status = 'ACCEPTED' or b.error_code like '%ALREADY_ARCHIVED%')
+        and r.store_id = b.store_id and r.item_sku = b.item_sku
+    """
+)
+
+_REFUSE = text(
+    """
+    insert into catalog_refusal (store_id, item_sku, kind, content_hash, batch_id, error_code, error_message,
+        refused_at)
+    select b.store_id, b.item_sku, c.kind, b.content_hash, b.batch_id, b.error_code, b.error_message, :now
+    from catalog_batch_item b join catalog_batch c using (batch_id)
+    where b.batch_id = :batch and b.status = 'REJECTED'
+        and not (c.kind = 'ARCHIVE' and coalesce(b.error_code, '') like '%ALREADY_ARCHIVED%')
+    on conflict (store_id, item_sku) do update set kind = excluded.kind, content_hash = excluded.content_hash,
+        batch_id = excluded.batch_id, error_code = excluded.error_code, error_message = excluded.error_message,
+        refused_at = excluded.refused_at
+    where excluded.batch_id > catalog_refusal.batch_id
     """
 )
 

@@ -1,130 +1,137 @@
-"""Reads the retailer's nightly catalog files, row by row: one `<store id>.csv` or `.parquet` per store."""
+"""Where the catalog comes from: a folder, an S3 prefix or a query; in parts that are read one after the other."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from backroom.errors import SourceFileError
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.exc import ArgumentError
 
-REQUIRED = ("item_sku", "external_product_id", "item_name", "store_id")
-OPTIONAL = (
-    "external_product_id_type",
-    "additional_external_product_ids",
-    "standard_price",
-    "brand_name",
-    "product_tax_code",
-    "product_category",
-    "product_subcategory",
-    "color_name",
-    "size_name",
-    "main_image_url",
-    *(f"other_image_url{number}" for number in range(1, 9)),
-    "unit",
-)
-SUFFIXES = (".csv", ".parquet")
-_PARQUET_ROWS = 10_000  # held in memory at a time
+from backroom.catalog import readers
+from backroom.catalog.mapping import SourceMapping, load_mapping
+from backroom.catalog.readers import SourceRow
+from backroom.errors import ConfigurationError, SourceFileError
+from backroom.settings import Settings
+
+READERS: dict[str, Callable[[Path, SourceMapping], Iterator[SourceRow]]] = {
+    ".csv": readers.read_csv,
+    ".parquet": readers.read_parquet,
+    ".json": readers.read_json,
+    ".jsonl": readers.read_json,
+    ".ndjson": readers.read_json,
+}
+_KINDS = ".csv, .parquet, .json or .jsonl"
 
 
 @dataclass(frozen=True)
-class SourceRow:
-    """One row as text. `line` counts from 1; in a CSV the header is line 1, in a Parquet the first row is."""
+class Part:
+    """A file, or a query. `store` is the one store whose rows it may hold; None: any of ours."""
 
-    file: str
-    line: int
-    fields: dict[str, str]
-    broken: str = ""  # why the row can't be read as fields at all
+    name: str
+    store: str | None
+    rows: Callable[[], Iterator[SourceRow]]
 
 
-def source_files(folder: Path) -> list[Path]:
-    """The folder's catalog files in order of name. Raises SourceFileError where there are none."""
+@dataclass(frozen=True)
+class Source:
+    """`place` is a folder, s3://bucket/prefix, or `sql`, as people know it. `s3` is a boto3 client, for S3 only."""
+
+    place: str
+    mapping: SourceMapping = field(default_factory=SourceMapping)
+    database_url: str = ""
+    s3: Any = None
+
+
+def configured(config: Settings, place: str = "") -> Source:
+    """The source of the settings, or `place` read as they say. Raises SourceFileError for a bad mapping file."""
+    place, s3 = place or config.catalog_source_place, None
+    if place.startswith("s3://"):
+        from backroom.feeds.aws import aws
+
+        s3 = aws().s3
+    url = config.catalog_database_url
+    return Source(place, load_mapping(config.catalog_mapping), url.get_secret_value() if url else "", s3)
+
+
+@contextmanager
+def opened(source: Source, stores: Sequence[str], only_store: str | None = None) -> Iterator[list[Part]]:
+    """The source's parts, all of them or those that may hold `only_store`.
+
+    Raises SourceFileError where there are none, where one of `stores` has no file, or where it does not answer.
+    """
+    if source.place == "sql":
+        yield [_query(source)]
+    elif source.place.startswith("s3://"):
+        with tempfile.TemporaryDirectory(prefix="catalog-") as copies:
+            _download(source, Path(copies), only_store)
+            yield _files(source, Path(copies), stores, only_store)
+    else:
+        yield _files(source, Path(source.place), stores, only_store)
+
+
+def _query(source: Source) -> Part:
+    if not source.mapping.query.strip():
+        raise SourceFileError('the source is `sql`, but the mapping file has no "query"')
+    if not source.database_url:
+        raise ConfigurationError("the catalog's source is `sql`: set BACKROOM_CATALOG_DATABASE_URL")
+    try:
+        from sqlalchemy import make_url
+
+        make_url(source.database_url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "BACKROOM_CATALOG_DATABASE_URL is not a URL; write driver://user:password@host/name"
+        ) from error
+    return Part("query", None, lambda: readers.read_query(source.database_url, source.mapping))
+
+
+def _files(source: Source, folder: Path, stores: Sequence[str], only_store: str | None) -> list[Part]:
     if not folder.is_dir():
         raise SourceFileError(
             f"catalog folder {folder} does not exist; put the store files there or set BACKROOM_CATALOG_SOURCE"
         )
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.is_file())
     if not found:
-        raise SourceFileError(f"catalog folder {folder} holds no .csv or .parquet file; export one file per store")
-    stems = [path.stem for path in found]
-    for path in found:
-        if stems.count(path.stem) > 1:
-            raise SourceFileError(f"{folder} holds both a .csv and a .parquet of {path.stem}; keep one of them")
-    return found
+        raise SourceFileError(f"catalog folder {source.place} holds no {_KINDS} file; export one file per store")
+    per_store = source.mapping.files == "one_per_store"
+    if per_store:
+        stems = [path.stem for path in found]
+        for path in found:
+            if stems.count(path.stem) > 1:
+                kinds = " and a ".join(other.suffix for other in found if other.stem == path.stem)
+                raise SourceFileError(f"{source.place} holds both a {kinds} of {path.stem}; keep one of them")
+        needed = {only_store} if only_store else set(stores)
+        if missing := sorted(needed - set(stems)):
+            raise SourceFileError(
+                f"catalog folder {source.place} has no file of {', '.join(missing)}; export one file per store"
+            )
+        found = [path for path in found if only_store in (None, path.stem)]
+    return [
+        Part(path.name, path.stem if per_store else None, lambda path=path: _read(path, source.mapping))  # type: ignore[misc]
+        for path in found
+    ]
 
 
-def check_stores(folder: Path, files: list[Path], stores: list[str]) -> None:
-    """Raises SourceFileError that names each of `stores` without a file."""
-    if missing := sorted(set(stores) - {path.stem for path in files}):
-        raise SourceFileError(f"catalog folder {folder} has no file of {', '.join(missing)}; export one file per store")
+def _read(path: Path, mapping: SourceMapping) -> Iterator[SourceRow]:
+    return READERS[path.suffix.lower()](path, mapping)
 
 
-def read_rows(path: Path) -> Iterator[SourceRow]:
-    """Every row of one file, in its order, streaming. Raises SourceFileError, at any row, where it can't go on."""
-    return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-
-
-def _read_csv(path: Path) -> Iterator[SourceRow]:
+def _download(source: Source, target: Path, only_store: str | None) -> None:
+    """Copies of the objects right under the prefix; a file that can't be copied stops the run."""
+    bucket, _, prefix = source.place.removeprefix("s3://").partition("/")
+    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+    per_store = source.mapping.files == "one_per_store"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
-            header = next(reader, None)
-            if header is None:
-                raise SourceFileError(f"{path} is empty; export it again with a header line")
-            columns = [name.strip() for name in header]
-            _check_columns(path, columns)
-            for values in reader:
-                if not values:
-                    continue
-                if len(values) != len(columns):
-                    yield SourceRow(
-                        path.name,
-                        reader.line_num,
-                        dict(zip(columns, values, strict=False)),
-                        broken=f"has {len(values)} fields where the header has {len(columns)}",
-                    )
-                else:
-                    fields = {name: value.strip() for name, value in zip(columns, values, strict=True)}
-                    yield SourceRow(path.name, reader.line_num, fields)
-    except UnicodeDecodeError as error:
-        raise SourceFileError(f"{path} is not UTF-8 text ({error.reason}); export it again as UTF-8") from error
-    except csv.Error as error:
-        raise SourceFileError(
-            f"{path}, line {reader.line_num}: not readable as CSV ({error}); export it again"
-        ) from error
-    except OSError as error:
-        raise SourceFileError(
-            f"{path} can't be read ({error.strerror}); check that it is there and readable"
-        ) from error
-
-
-def _read_parquet(path: Path) -> Iterator[SourceRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = list(file.schema_arrow.names)
-            _check_columns(path, columns)
-            line = 0
-            for batch in file.iter_batches(_PARQUET_ROWS):
-                for record in batch.to_pylist():
-                    line += 1
-                    fields = {name: "" if value is None else str(value).strip() for name, value in record.items()}
-                    yield SourceRow(path.name, line, fields)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise SourceFileError(f"{path} is not readable as Parquet ({reason}); export it again") from error
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    if missing := [name for name in REQUIRED if name not in columns]:
-        raise SourceFileError(f"{path} has no column {', '.join(missing)}; its header must name {', '.join(REQUIRED)}")
-    if unknown := [name for name in columns if name not in REQUIRED + OPTIONAL]:
-        raise SourceFileError(
-            f"{path} has an unknown column {', '.join(map(repr, unknown))}; "
-            f"it may have {', '.join(REQUIRED + OPTIONAL)}"
-        )
-    if twice := sorted({name for name in columns if columns.count(name) > 1}):
-        raise SourceFileError(f"{path} has the column {', '.join(twice)} twice; keep one")
+        for page in source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+            for entry in page.get("Contents", []):
+                name = entry["Key"].removeprefix(prefix)
+                path = target / Path(name).name
+                if path.suffix.lower() in READERS and not (per_store and only_store not in (None, path.stem)):
+                    source.s3.download_file(bucket, entry["Key"], str(path))
+    except (BotoCoreError, ClientError) as error:
+        raise SourceFileError(f"catalog source {source.place} can't be read ({error}); try again") from error

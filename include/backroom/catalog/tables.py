@@ -1,6 +1,7 @@
 """The catalog: source runs, current items, what was uploaded, what Amazon accepted."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -25,7 +26,7 @@ catalog_run = Table(
     Column("run_id", BigInteger, Identity(), primary_key=True),
     Column("business_date", Date, nullable=False),
     Column("source", Text, nullable=False, comment="where the files were read from"),
-    Column("state", Text, nullable=False, comment="READING, HELD, COMPARED, UPLOADING, DONE, FAILED"),
+    Column("state", Text, nullable=False, comment="READING, COMPARED, UPLOADING, DONE, FAILED"),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
     Column("items_read", Integer, nullable=False, server_default="0"),
@@ -36,7 +37,13 @@ catalog_run = Table(
     Column("items_gone", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
     Column("store_id", Identifier, comment="the one store of a run; null: all"),
-    Column("fingerprint", Text, comment="of the source's good rows"),
+    Column(
+        "held_stores",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="stores whose source waits for a person",
+    ),
     Column(
         "items_refused",
         Integer,
@@ -98,7 +105,12 @@ catalog_batch = Table(
     Column("batch_id", BigInteger, Identity(), primary_key=True),
     Column("run_id", BigInteger, ForeignKey("catalog_run.run_id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED"),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        comment="INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED, SUPERSEDED",
+    ),
     Column("store_id", Identifier, comment="the one store of an upload; null for an archive"),
     Column("item_count", Integer, nullable=False),
     Column("ingestion_id", Text, unique=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,9 @@ _OPTIONAL_TEXTS = (
 )
 
 
+_BARCODE_FIELDS = ("external_product_id", "external_product_id_type", "additional_external_product_information")
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Why a row can't be sent: the field, and the reason in words."""
@@ -65,7 +68,12 @@ class Item:
     @property
     def content_hash(self) -> str:
         """SHA-256 of the canonical record: the same whatever the order of the source's columns."""
-        return hashlib.sha256(canonical(self.record).encode()).hexdigest()
+        return content_hash(canonical(self.record))
+
+
+def content_hash(text: str) -> str:
+    """SHA-256 of a canonical record."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical(record: Mapping[str, Any]) -> str:
@@ -73,8 +81,8 @@ def canonical(record: Mapping[str, Any]) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def validate(fields: Mapping[str, str], *, file_store: str, currencies: Mapping[str, str]) -> Item | Rejection:
-    """One row of text. `file_store` is the store that the file is named for; `currencies` maps our stores' ids."""
+def validate(fields: Mapping[str, str], *, file_store: str | None, currencies: Mapping[str, str]) -> Item | Rejection:
+    """One row of text. `file_store` is the store that the file is named for, if any; `currencies` maps our stores."""
     store_id = fields.get("store_id", "")
     checked = (
         _check_store(store_id, file_store, currencies)
@@ -92,6 +100,20 @@ def validate(fields: Mapping[str, str], *, file_store: str, currencies: Mapping[
     if isinstance(barcodes, Rejection):
         return barcodes
     return Item(store_id, fields["item_sku"], _record(fields, barcodes), barcodes, fields.get("unit", "") or "unit")
+
+
+def with_barcodes(record: Mapping[str, Any], barcodes: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+    """The same record with these barcodes, the first of which is the main one. At most 51."""
+    rest = {name: value for name, value in record.items() if name not in _BARCODE_FIELDS}
+    rest |= _product_id(*barcodes[0])
+    if len(barcodes) > 1:
+        rest["additional_external_product_information"] = [_product_id(*each) for each in barcodes[1:]]
+    return rest
+
+
+def without_barcodes(record: Mapping[str, Any]) -> str:
+    """What two rows of one product have in common where they differ by their barcode alone."""
+    return canonical({name: value for name, value in record.items() if name not in _BARCODE_FIELDS})
 
 
 def barcode_problem(barcode: str, kind: str) -> str | None:
@@ -142,12 +164,12 @@ def _expand_upc_e(barcode: str) -> str:
     return system + middle + check
 
 
-def _check_store(store_id: str, file_store: str, currencies: Mapping[str, str]) -> Rejection | None:
+def _check_store(store_id: str, file_store: str | None, currencies: Mapping[str, str]) -> Rejection | None:
     if not store_id:
         return Rejection("store_id", "is empty")
     if store_id not in currencies:
         return Rejection("store_id", f"{store_id!r} is not a store of ours")
-    if store_id != file_store:
+    if file_store is not None and store_id != file_store:
         return Rejection("store_id", f"{store_id!r} is in the file of {file_store!r}")
     return None
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from backroom.catalog.source import Source
 from backroom.catalog.sync import start_run
 from backroom.errors import BackroomError
 from backroom.settings import Settings
@@ -165,7 +166,7 @@ class _Simulation:
         world = self._stack.home / "world"
         write_world(world, self._scenario, start)
         load_retailer_side(self._stack.engine, world)
-        start_run(self._stack.engine, folder=world / "catalog", business_date=start.date(), now=start)
+        start_run(self._stack.engine, source=Source(str(world / "catalog")), business_date=start.date(), now=start)
         write_stores(world, backroom=False)
         answer = self._http.post(
             "/sandbox/load", json={"world": str(world), "seed": self._scenario.seed, "faults": self._scenario.plan()}

@@ -74,7 +74,16 @@ def upgrade() -> None:
 
 def _runs_and_batches() -> None:
     op.add_column("catalog_run", sa.Column("store_id", sa.String(255), comment="the one store of a run; null: all"))
-    op.add_column("catalog_run", sa.Column("fingerprint", sa.Text(), comment="of the source's good rows"))
+    op.add_column(
+        "catalog_run",
+        sa.Column(
+            "held_stores",
+            sa.ARRAY(sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="stores whose source waits for a person",
+        ),
+    )
     op.add_column(
         "catalog_run",
         sa.Column(
@@ -99,9 +108,8 @@ def _runs_and_batches() -> None:
         sa.Column("bad_store", sa.Boolean(), server_default="false", nullable=False, comment="refused for its store"),
     )
     op.execute(
-        "comment on column catalog_batch.state is 'INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED'"
+        "comment on column catalog_batch.state is 'INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED, SUPERSEDED'"
     )
-    op.execute("comment on column catalog_run.state is 'READING, HELD, COMPARED, UPLOADING, DONE, FAILED'")
     op.execute("comment on column catalog_item.seen_in_run is 'the run that last changed it'")
     op.create_index(
         "ix_catalog_batch_open", "catalog_batch", ["batch_id"], postgresql_where=sa.text("settled_at is null")
@@ -114,7 +122,7 @@ def downgrade() -> None:
     op.drop_index("ix_catalog_batch_open", "catalog_batch")
     for column in ("bad_store", "link_at", "report_link", "called_at", "claimed_until"):
         op.drop_column("catalog_batch", column)
-    for column in ("items_refused", "fingerprint", "store_id"):
+    for column in ("items_refused", "held_stores", "store_id"):
         op.drop_column("catalog_run", column)
     op.drop_constraint("store_type", "store")
     op.drop_column("store", "store_type")

@@ -1,83 +1,105 @@
-"""The source as it is tonight: read, judged row by row, and put into catalog_item and catalog_barcode."""
+"""The source as it is tonight: read, judged row by row, put into temporary tables, duplicates settled."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 from sqlalchemy import Connection, text
 
-from backroom.catalog.source import SourceRow, read_rows
-from backroom.catalog.validation import Item, Rejection, canonical, validate
+from backroom.catalog import same_product
+from backroom.catalog.readers import SourceRow
+from backroom.catalog.source import Part
+from backroom.catalog.validation import Item, Rejection, canonical, content_hash, validate
+from backroom.errors import SourceFileError
+
+_ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Staged:
     """How many rows were read and how many of them can't be used."""
 
     read: int
     rejected: int
 
 
-def take(connection: Connection, *, run_id: int, files: list[Path], currencies: dict[str, str]) -> Snapshot:
-    """Stage the files, reject what can't be sent, bring catalog_item and catalog_barcode to what the files say.
+def stage(
+    connection: Connection,
+    *,
+    run_id: int,
+    parts: Sequence[Part],
+    currencies: Mapping[str, str],
+    stores: Sequence[str],
+    only_store: str | None = None,
+) -> Staged:
+    """Good rows to `staged_item` and `staged_barcode`, the others to `catalog_rejection` with file, line and reason.
 
-    A row that is rejected leaves its product as it was: neither changed nor gone. A store whose file brings no good
-    row keeps all its products: an export that failed must not empty the shelves. Raises SourceFileError.
+    Each of `stores` must have at least a row somewhere. With `only_store`, other stores' rows are passed over. The
+    temporary tables live until the transaction's end. Raises SourceFileError.
     """
     connection.execute(text(_STAGED_ITEM))
     connection.execute(text(_STAGED_BARCODE))
-    read = _stage(connection, run_id, files, currencies)
+    seen: set[str] = {part.store for part in parts if part.store is not None}
+    read = _read(connection, run_id, parts, currencies, seen, only_store)
+    if missing := sorted(set(stores) - seen):
+        raise SourceFileError(f"the catalog's source has no row of {', '.join(missing)}; export every store")
+    connection.execute(text(_INDEX))
+    same_product.merge_barcodes(connection)
     connection.execute(text(_DUPLICATE_SKUS), {"run": run_id})
     connection.execute(text(_DUPLICATE_BARCODES), {"run": run_id})
+    connection.execute(text(_FORGET_REJECTED_BARCODES))
+    connection.execute(text(_FORGET_REJECTED_ITEMS))
+    connection.execute(text("analyze staged_item"))
+    connection.execute(text("analyze staged_barcode"))
     rejected = connection.execute(
         text("select count(*) from catalog_rejection where run_id = :run"), {"run": run_id}
     ).scalar_one()
-    for statement in (
-        _FORGET_REJECTED_BARCODES,
-        _FORGET_REJECTED_ITEMS,
-        _UPSERT_ITEMS,
-        _MARK_GONE,
-        _REMOVE_BARCODES,
-        _UPSERT_BARCODES,
-    ):
-        connection.execute(text(statement), {"run": run_id})
-    connection.execute(text("drop table staged_item, staged_barcode"))
-    return Snapshot(read, rejected)
+    return Staged(read, rejected)
 
 
-def _stage(connection: Connection, run_id: int, files: list[Path], currencies: dict[str, str]) -> int:
-    """Every row to one of three places; a file at a time, in chunks, since a COPY holds the connection."""
+def _read(
+    connection: Connection,
+    run_id: int,
+    parts: Sequence[Part],
+    currencies: Mapping[str, str],
+    seen: set[str],
+    only_store: str | None,
+) -> int:
+    """Every row to one of three places, in chunks, since a COPY holds the connection."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     read = 0
-    for path in files:
-        for chunk in _chunks(read_rows(path), 5_000):
+    for part in parts:
+        for chunk in _chunks(part.rows()):
+            if only_store is not None and part.store is None:
+                chunk = [row for row in chunk if row.fields.get("store_id", only_store) == only_store]  # noqa: PLW2901
             judged = [
-                (number, row, Rejection("", row.broken) if row.broken else _judge(row, path.stem, currencies))
-                for number, row in enumerate(chunk, start=read)
+                (number, row, _judge(row, part.store, currencies)) for number, row in enumerate(chunk, start=read)
             ]
-            good = [(number, row, item) for number, row, item in judged if isinstance(item, Item)]
-            _copy_items(driver, good)
+            if part.store is None:
+                seen.update(row.fields.get("store_id", "") for row in chunk)
+            _copy_items(driver, [(number, row, item) for number, row, item in judged if isinstance(item, Item)])
             _copy_rejections(driver, run_id, [(row, bad) for _, row, bad in judged if isinstance(bad, Rejection)])
-            read += len(judged)
+            read += len(chunk)
     return read
 
 
-def _judge(row: SourceRow, file_store: str, currencies: dict[str, str]) -> Item | Rejection:
+def _judge(row: SourceRow, file_store: str | None, currencies: Mapping[str, str]) -> Item | Rejection:
+    if row.broken:
+        return Rejection("", row.broken)
     if any("\x00" in value for value in row.fields.values()):
         return Rejection("", "holds a NUL character")
     return validate(row.fields, file_store=file_store, currencies=currencies)
 
 
-def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
+def _chunks(rows: Iterable[SourceRow]) -> Iterator[list[SourceRow]]:
     chunk: list[SourceRow] = []
     for row in rows:
         chunk.append(row)
-        if len(chunk) == size:
+        if len(chunk) == _ROWS_AT_ONCE:
             yield chunk
             chunk = []
     if chunk:
@@ -87,11 +109,10 @@ def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
 def _copy_items(driver: psycopg.Connection, good: list[tuple[int, SourceRow, Item]]) -> None:
     with driver.cursor() as cursor:
         with cursor.copy(
-            "copy staged_item (number, file, line, store_id, item_sku, record, content_hash, item_name,"
-            " product_tax_code, product_category, unit) from stdin"
+            "copy staged_item (number, file, line, store_id, item_sku, record, content_hash, unit) from stdin"
         ) as copy:
             for number, row, item in good:
-                record = item.record
+                written = canonical(item.record)
                 copy.write_row(
                     (
                         number,
@@ -99,11 +120,8 @@ def _copy_items(driver: psycopg.Connection, good: list[tuple[int, SourceRow, Ite
                         row.line,
                         item.store_id,
                         item.item_sku,
-                        canonical(record),
-                        item.content_hash,
-                        record["item_name"],
-                        record.get("product_tax_code", ""),
-                        record.get("product_category", ""),
+                        written,
+                        content_hash(written),
                         item.unit,
                     )
                 )
@@ -114,6 +132,8 @@ def _copy_items(driver: psycopg.Connection, good: list[tuple[int, SourceRow, Ite
 
 
 def _copy_rejections(driver: psycopg.Connection, run_id: int, bad: list[tuple[SourceRow, Rejection]]) -> None:
+    if not bad:
+        return
     with (
         driver.cursor() as cursor,
         cursor.copy(
@@ -138,8 +158,8 @@ def _copy_rejections(driver: psycopg.Connection, run_id: int, bad: list[tuple[So
 
 _STAGED_ITEM = """
 create temporary table staged_item (
-    number bigint primary key, file text, line integer, store_id text, item_sku text, record jsonb, content_hash text,
-    item_name text, product_tax_code text, product_category text, unit text, rejected boolean default false
+    number bigint, file text, line integer, store_id text, item_sku text, record jsonb, content_hash text, unit text,
+    rejected boolean default false
 ) on commit drop
 """
 
@@ -148,6 +168,8 @@ create temporary table staged_barcode (
     number bigint, store_id text, item_sku text, barcode text, barcode_type text
 ) on commit drop
 """
+
+_INDEX = "create index on staged_item (number)"
 
 # The first row of a SKU counts, the later ones are rejected.
 _DUPLICATE_SKUS = """
@@ -165,9 +187,12 @@ select :run, file, line, store_id, item_sku, 'item_sku', 'is already in line ' |
 
 # A barcode names one product of a store: the first one in the source keeps it.
 _DUPLICATE_BARCODES = """
-with ranked as (
+with shared as (
+    select store_id, barcode from staged_barcode group by store_id, barcode having count(*) > 1
+), ranked as (
     select b.number, b.barcode, first_value(b.item_sku) over w as owner, b.item_sku
-    from staged_barcode b join staged_item i on i.number = b.number and not i.rejected
+    from staged_barcode b join shared using (store_id, barcode)
+    join staged_item i on i.number = b.number and not i.rejected
     window w as (partition by b.store_id, b.barcode order by b.number)
 ), taken as (
     select distinct on (number) number, barcode, owner from ranked where owner <> item_sku order by number, barcode
@@ -186,38 +211,3 @@ delete from staged_barcode b using staged_item i where i.number = b.number and i
 """
 
 _FORGET_REJECTED_ITEMS = "delete from staged_item where rejected"
-
-_UPSERT_ITEMS = """
-insert into catalog_item (store_id, item_sku, record, content_hash, item_name, product_tax_code, product_category,
-    unit, seen_in_run, gone)
-select store_id, item_sku, record, content_hash, item_name, product_tax_code, product_category, unit, :run, false
-from staged_item
-on conflict (store_id, item_sku) do update set record = excluded.record, content_hash = excluded.content_hash,
-    item_name = excluded.item_name, product_tax_code = excluded.product_tax_code,
-    product_category = excluded.product_category, unit = excluded.unit, seen_in_run = excluded.seen_in_run, gone = false
-"""
-
-_MARK_GONE = """
-update catalog_item c set gone = true
-where c.store_id in (select store_id from staged_item) and c.seen_in_run <> :run and not c.gone
-    and not exists (
-        select from catalog_rejection r where r.run_id = :run and r.store_id = c.store_id and r.item_sku = c.item_sku)
-"""
-
-# What is gone keeps its barcodes: it may lie on the shelf until Amazon has archived it.
-_REMOVE_BARCODES = """
-delete from catalog_barcode b using staged_item i
-where b.store_id = i.store_id and b.item_sku = i.item_sku
-    and not exists (
-        select from staged_barcode s
-        where s.store_id = b.store_id and s.barcode = b.barcode and s.item_sku = b.item_sku)
-"""
-
-_UPSERT_BARCODES = """
-insert into catalog_barcode (store_id, barcode, item_sku, barcode_type)
-select distinct on (store_id, barcode) store_id, barcode, item_sku, barcode_type
-from staged_barcode order by store_id, barcode, number
-on conflict (store_id, barcode) do update set item_sku = excluded.item_sku, barcode_type = excluded.barcode_type
-where (catalog_barcode.item_sku, catalog_barcode.barcode_type)
-    is distinct from (excluded.item_sku, excluded.barcode_type)
-"""
