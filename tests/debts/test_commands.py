@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from backroom.debts.aging import age_debts
 from backroom.debts.commands import app
 from backroom.errors import BackroomError
-from tests.debts.conftest import Debts
+from tests.debts.conftest import NOON, Debts
 
 run = CliRunner(env={"COLUMNS": "250"}).invoke
 
@@ -51,6 +53,28 @@ def test_a_statement_has_lines_and_sums(debts: Debts) -> None:
     printed = run(app, ["statement", "fay"]).output
     assert "owed in all: 3.30 USD, of which 2.20 was given up" in printed
     assert isinstance(run(app, ["statement", "nobody"]).exception, BackroomError)
+
+
+def test_a_debtor_is_as_late_as_their_oldest_open_debt(debts: Debts) -> None:
+    old, paid = (debts.owe("5", shopper="hal", at=NOON - timedelta(days=40 + day)) for day in range(2))
+    debts.owe("2.50", shopper="hal")
+    debts.owe("1", shopper=None, card="card-late", at=NOON - timedelta(days=5))
+    debts.pay(paid)
+    asked = ["debtors", "--store", debts.store_id]
+    assert {row["bucket"] for row in shown(*asked)} == {None}, "not aged yet"
+    with debts.engine.begin() as connection:
+        age_debts(connection, now=NOON)
+    by_name = {row["owed_by"]: row for row in shown(*asked)}
+    hal = by_name["shopper hal"]
+    assert (hal["debts"], hal["outstanding"], hal["age_days"], hal["bucket"]) == (2, "7.5000", 40, "31-60")
+    assert by_name["card card-late"]["bucket"] == "0-30"
+    assert [row["owed_by"] for row in shown(*asked, "--bucket", "31-60")] == ["shopper hal"]
+    assert "31-60" in run(app, asked).output
+    debts.pay(old)
+    with debts.engine.begin() as connection:
+        age_debts(connection, now=NOON)
+    assert {row["bucket"] for row in shown(*asked)} == {"0-30"}
+    assert isinstance(run(app, [*asked, "--bucket", "old"]).exception, BackroomError)
 
 
 def test_offenders_by_the_gates_rule_or_another(debts: Debts) -> None:

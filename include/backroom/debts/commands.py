@@ -17,7 +17,8 @@ from sqlalchemy import text
 from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.debts import payoff, write_off
-from backroom.debts.aging import age_debts
+from backroom.debts.aging import BUCKETS, age_debts
+from backroom.debts.debtors import debtors
 from backroom.debts.offenders import offenders
 from backroom.debts.payoff import CASH, TERMINAL
 from backroom.debts.statements import CAUSES, statement
@@ -140,6 +141,30 @@ def show_statement(who: str, as_json: bool = AS_JSON, now: str = NOW) -> None:
     console.print(table)
     for currency, total in made.totals.items():
         console.print(f"owed in all: {total.owed:.2f} {currency}, of which {total.written_off:.2f} was given up")
+
+
+@app.command(name="debtors")
+def list_debtors(
+    store: str | None = typer.Option(None, "--store", help="of one store only"),
+    bucket: str | None = typer.Option(None, "--bucket", help="0-30, 31-60, 61-90 or 90+: of the oldest open debt"),
+    as_json: bool = AS_JSON,
+) -> None:
+    """List who owes, by how old their oldest open debt is."""
+    if bucket is not None and bucket not in (names := [one.name for one in BUCKETS]):
+        raise BackroomError(f"--bucket {bucket}: there are {', '.join(names)}")
+    check_reachable(engine())
+    with engine().connect() as connection:
+        rows = [dict(row) for row in debtors(connection, store_id=store, bucket=bucket)]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("owed by", "debts", "outstanding", "", "oldest", "days", "bucket")
+    for row in rows:
+        table.add_row(
+            row["owed_by"], str(row["debts"]), f"{row['outstanding']:.2f}", row["currency"], _day(row["oldest_at"]),
+            "" if row["age_days"] is None else str(row["age_days"]), row["bucket"] or "not aged yet",
+        )  # fmt: skip
+    Console().print(table)
 
 
 @app.command(name="offenders")
