@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -54,10 +55,12 @@ def test_a_request_is_signed_as_botocore_signs_it(payments: PaymentsClient, amaz
     assert call.headers["Authorization"].endswith(f"Signature={signature}")
 
 
-def test_a_session_token_travels_with_temporary_credentials(amazon_url: str, amazon: ScriptedAmazon) -> None:
+def test_a_session_token_travels_with_temporary_credentials(
+    amazon_url: str, amazon: ScriptedAmazon, way: Callable[[PaymentsClient], PaymentsClient]
+) -> None:
     config = configured(amazon_payments_url=amazon_url, amazon_session_token="temporary")
     with PaymentsClient(config) as client:
-        client.cancel(**TRIP)
+        way(client).cancel(**TRIP)
     assert amazon.calls[0].headers["X-Amz-Security-Token"] == "temporary"
 
 
@@ -95,7 +98,10 @@ def test_retry_after_is_honoured_and_a_malformed_one_means_the_published_value(
 
 
 def test_a_process_that_stood_still_before_it_could_send_does_not_send_any_more(
-    amazon_url: str, amazon: ScriptedAmazon, monkeypatch: pytest.MonkeyPatch
+    amazon_url: str,
+    amazon: ScriptedAmazon,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Callable[[PaymentsClient], PaymentsClient],
 ) -> None:
     sign = SigV4Auth.add_auth
 
@@ -105,15 +111,15 @@ def test_a_process_that_stood_still_before_it_could_send_does_not_send_any_more(
 
     monkeypatch.setattr(SigV4Auth, "add_auth", frozen)
     with PaymentsClient(configured(amazon_payments_url=amazon_url, amazon_timeout_seconds=0.2)) as client:
-        answer = client.capture(**TRIP, amount=TEN)
+        answer = way(client).capture(**TRIP, amount=TEN)
     assert answer.outcome is Outcome.NOT_SENT
     assert amazon.calls == []
 
 
-def test_a_service_that_is_not_there_was_not_sent_to() -> None:
+def test_a_service_that_is_not_there_was_not_sent_to(way: Callable[[PaymentsClient], PaymentsClient]) -> None:
     config = configured(amazon_payments_url=f"http://127.0.0.1:{free_port()}")
     with PaymentsClient(config) as client:
-        answer = client.cancel(**TRIP)
+        answer = way(client).cancel(**TRIP)
     assert (answer.outcome, answer.problem) == (Outcome.NOT_SENT, Problem.UNREACHABLE)
 
 

@@ -1,0 +1,141 @@
+"""Many trips at once: calls side by side, answers taken in together, and nobody's trouble another's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from backroom.amazon import holds
+from backroom.charges import history
+from backroom.charges.lifecycle import shares_due
+from tests.amazon.scripted_amazon import Reply, ScriptedAmazon, approve_all, refused, replies
+from tests.charges.conftest import NOON, Books, add_store, minutes
+
+
+def test_every_trip_of_a_batch_is_adjusted_and_captured_once(books: Books, amazon: ScriptedAmazon) -> None:
+    trips = [books.trip() for _ in range(40)]
+    worked = books.work(concurrency=8)
+    assert (worked.trips, worked.states) == (40, {"CAPTURE_INITIATED": 40})
+    assert worked.calls == {"ADJUST SUCCEEDED": 40, "CAPTURE SUCCEEDED": 40}
+    assert all(amazon.paths(trip) == ["adjust", "capture"] for trip in trips)
+
+
+def test_calls_are_made_side_by_side_and_no_trip_waits_for_anothers_answer(
+    books: Books, amazon: ScriptedAmazon
+) -> None:
+    slow, *others = [books.trip() for _ in range(6)]
+
+    def script(call: Any) -> Reply:
+        wait = 0.4 if call.body["shoppingTripId"] == slow and call.path.endswith("adjust/charge") else 0.0
+        said = approve_all(call)
+        return Reply(said.status, said.body, wait=wait)
+
+    amazon.script = script
+    books.work(concurrency=3)
+    captured = [call.body["shoppingTripId"] for call in amazon.calls if call.path == "/v1/capture/charge"]
+    assert captured[-1] == slow
+    assert sorted(captured[:-1]) == sorted(others)
+
+
+def test_a_batch_needs_no_more_statements_for_many_trips_than_their_calls_share(
+    books: Books, amazon: ScriptedAmazon
+) -> None:
+    """Turns are transactions over all that has come meanwhile: far fewer statements than trips times calls."""
+    amazon.script = lambda call: Reply(approve_all(call).status, approve_all(call).body, wait=0.1)
+    for _ in range(40):
+        books.trip()
+    statements: list[str] = []
+
+    def count(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(books.engine, "before_cursor_execute", count)
+    try:
+        assert books.work(concurrency=40).trips == 40
+    finally:
+        event.remove(books.engine, "before_cursor_execute", count)
+    assert len(statements) < 40 * 2 * 3
+
+
+def test_a_long_wait_that_amazon_asks_one_store_for_binds_every_store(books: Books, amazon: ScriptedAmazon) -> None:
+    books.trip()
+    other = Books(books.engine, f"{books.store_id}-b", books.client)
+    add_store(books.engine, other.store_id)
+    waiting = other.trip()
+    amazon.script = replies(adjust=refused(429, "Too Many Requests", Retry_After="900"))
+    books.work()
+    assert len(amazon.calls) == 1
+    amazon.script = approve_all
+    assert other.work().held_until == NOON + minutes(15)
+    assert amazon.paths(waiting) == []
+    assert other.charge(waiting)["state"] == "DUE"
+    assert other.work(NOON + minutes(15)).states == {"CAPTURE_INITIATED": 1}
+
+
+def test_a_wait_that_another_asked_for_in_the_middle_of_a_batch_stops_it(books: Books, amazon: ScriptedAmazon) -> None:
+    def script(call: Any) -> Reply:
+        with books.engine.begin() as connection:
+            until = NOON + minutes(10)
+            holds.hold(connection, holds.PAYMENTS, until=until, reason="a refund was answered 429", now=NOON)
+        return approve_all(call)
+
+    amazon.script = script
+    trips = [books.trip() for _ in range(6)]
+    worked = books.work(concurrency=2)
+    assert worked.held_until == NOON + minutes(10)
+    assert len(amazon.calls) <= 2
+    assert {books.charge(trip)["next_attempt_at"] for trip in trips} == {NOON, NOON + minutes(10)}
+
+
+def test_where_one_trips_answer_cannot_be_kept_the_others_are(
+    books: Books, amazon: ScriptedAmazon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips = [books.trip() for _ in range(5)]
+    bad, add = trips[2], history.add
+
+    def breaks(connection: Any, locked: Any, news: Any, **others: Any) -> Any:
+        if any(item.event.source == "ATTEMPT" for item in news.get(bad, ())):
+            raise RuntimeError("this trip can't be kept")
+        return add(connection, locked, news, **others)
+
+    amazon.script = lambda call: Reply(approve_all(call).status, approve_all(call).body, wait=0.2)
+    monkeypatch.setattr(history, "add", breaks)
+    with pytest.raises(RuntimeError, match="can't be kept"):
+        books.work(concurrency=5)
+    monkeypatch.undo()
+    amazon.script = approve_all
+    assert all(books.attempts(trip)[0] == ("ADJUST", "SUCCEEDED") for trip in trips if trip != bad)
+    assert books.attempts(bad) == [("ADJUST", None)]
+    _lose_leases(books)
+    books.work()
+    assert {books.charge(trip)["state"] for trip in trips if trip != bad} == {"CAPTURE_INITIATED"}
+    assert books.kinds(bad)[1] == "ADJUST_UNKNOWN"
+
+
+def test_several_workers_share_a_stores_queue_and_no_call_is_made_twice(books: Books, amazon: ScriptedAmazon) -> None:
+    trips = [books.trip() for _ in range(30)]
+    with ThreadPoolExecutor(3) as pool:
+        done = [each.result() for each in [pool.submit(books.work, concurrency=4) for _ in range(3)]]
+    assert sum(worked.trips for worked in done) == 30
+    assert all(amazon.paths(trip) == ["adjust", "capture"] for trip in trips)
+
+
+@pytest.mark.parametrize(("due", "numbers"), [(0, []), (1, [1]), (10, [1]), (11, [1, 2]), (60, [1, 2, 3])])
+def test_a_store_gets_as_many_shares_as_its_queue_asks_for(books: Books, due: int, numbers: Sequence[int]) -> None:
+    for _ in range(due):
+        books.trip("1.00")
+    with books.engine.begin() as connection:
+        shares = shares_due(connection, now=NOON, trips=10, most=3)
+    assert [share.number for share in shares if share.store_id == books.store_id] == list(numbers)
+
+
+def _lose_leases(books: Books) -> None:
+    with books.engine.begin() as connection:
+        connection.execute(
+            text("update charge set lease_until = clock_timestamp() - interval '1 second' where store_id = :store"),
+            {"store": books.store_id},
+        )
