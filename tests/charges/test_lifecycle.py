@@ -535,6 +535,54 @@ class TestRefusals:
         assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
 
 
+class TestOtherWords:
+    @pytest.mark.parametrize("told", ["AuthorizationApproved", "AuthorizationDeclined"])
+    def test_amazons_word_on_a_pending_authorization_makes_us_ask_again_at_once(
+        self, books: Books, amazon: ScriptedAmazon, told: str
+    ) -> None:
+        amazon.script = replies(adjust=[adjusted("PENDING", "12.30"), adjusted("APPROVED", "12.30")])
+        trip = books.trip("12.30")
+        books.event(trip, told, "5.00", at=NOON - minutes(1))  # the gate's own hold
+        books.work()
+        due = books.charge(trip)["next_attempt_at"]
+        books.gather(NOON)
+        assert books.charge(trip)["next_attempt_at"] == due > NOON
+        books.event(trip, told, "12.30", at=NOON + minutes(0.001))
+        books.gather(NOON + minutes(0.001))
+        books.work(NOON + minutes(0.001))
+        assert amazon.paths(trip) == ["adjust", "adjust", "capture"]
+
+    def test_a_store_without_feeds_may_trust_the_answer_to_a_capture(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trusting = Books(books.engine, f"{books.store_id}-trusts", books.client)
+        add_store(books.engine, trusting.store_id)
+        with books.engine.begin() as connection:
+            connection.execute(
+                text("update store set feeds = '{}', trust_capture_answer = true where store_id = :store"),
+                {"store": trusting.store_id},
+            )
+        trip, other = trusting.trip("12.30"), books.trip("12.30")
+        trusting.work()
+        books.work()
+        assert (trusting.charge(trip)["state"], trusting.charge(trip)["captured"]) == ("CAPTURED", Decimal("12.30"))
+        assert books.charge(other)["state"] == "CAPTURE_INITIATED"
+        books.post()
+        assert trusting.balance(trip)["card_clearing"] == Decimal("12.30")
+
+    def test_a_trusting_store_still_waits_for_evidence_where_a_capture_was_not_answered(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        with books.engine.begin() as connection:
+            connection.execute(
+                text("update store set trust_capture_answer = true where store_id = :store"), {"store": books.store_id}
+            )
+        amazon.script = replies(capture=Reply(500))
+        trip = books.trip("12.30")
+        books.work()
+        assert (books.charge(trip)["state"], books.charge(trip)["captured"]) == ("UNKNOWN", 0)
+
+
 class TestEvidenceThatDisagrees:
     @pytest.mark.parametrize(("captured", "currency"), [("24.60", "USD"), ("12.30", "EUR")])
     def test_more_money_than_was_asked_for_or_another_currency_is_for_a_person(

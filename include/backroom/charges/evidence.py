@@ -100,6 +100,25 @@ _EVENTS: Final = text(
 
 _PROCESSORS: Final = text(processors_evidence.TOLD.format(asked=_ASKED, open_states=_OPEN_STATES))
 
+# Amazon's word on an authorization is no answer to our ask: the gate's own hold is told in the same way. But it is time
+# to ask again, which is harmless, and whose answer counts.
+_WAKE: Final = text(
+    """
+    with told as (
+        select c.shopping_trip_id from charge c
+        where c.state = 'ADJUST_PENDING' and c.next_attempt_at > :now
+          and (c.lease_until is null or c.lease_until < clock_timestamp())
+          and exists (
+              select from feed_event f
+              where f.shopping_trip_id = c.shopping_trip_id and f.detail_type = 'PAYMENT'
+                and f.subtype in ('AuthorizationApproved', 'AuthorizationDeclined')
+                and f.happened_at > (select max(a.intended_at) from charge_attempt a
+                                     where a.shopping_trip_id = c.shopping_trip_id and a.operation = 'ADJUST'))
+        for update of c skip locked
+    )
+    update charge c set next_attempt_at = :now from told where c.shopping_trip_id = told.shopping_trip_id
+    """
+)
 _UNCHARGED: Final = text(
     """
     select store_id, count(*) as trips, min(expires_at) as first
@@ -122,6 +141,7 @@ def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))
     for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS), (Source.EVENT, _PROCESSORS)):
         counts += _take_in(connection, source, connection.execute(query).mappings().all(), now)
+    counts["asked_again"] = connection.execute(_WAKE, {"now": now}).rowcount
     _warn_of_uncharged(connection, now)
     return counts
 

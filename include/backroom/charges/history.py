@@ -54,7 +54,7 @@ class Charge:
 
 _LOCKED: Final = text(
     """
-    select c.*, s.after_decline, s.preauthorization_amount
+    select c.*, s.after_decline, s.preauthorization_amount, s.trust_capture_answer
     from charge c join store s using (store_id)
     where c.shopping_trip_id = any(:trips)
     order by c.shopping_trip_id
@@ -208,7 +208,10 @@ def _charge(row: RowMapping, events: Sequence[Event]) -> Charge:
         next_attempt_at=row["next_attempt_at"],
         last_at=_last_of_ours(events),
         rules=ChargeRules.of(
-            settings(), after_decline=row["after_decline"], preauthorization=row["preauthorization_amount"]
+            settings(),
+            after_decline=row["after_decline"],
+            preauthorization=row["preauthorization_amount"],
+            trusts_capture_answer=row["trust_capture_answer"],
         ),
         events=tuple(events),
         folded=fold(events),

@@ -53,10 +53,18 @@ class ChargeRules:
     margin: timedelta  # before the token's end: an undecided authorization goes to a person
     after_decline: str = "none"
     preauthorization: Decimal = Decimal(0)
+    trusts_capture_answer: bool = False  # a store without any feed: the 200 to a capture is its only evidence
 
     @classmethod
-    def of(cls, config: Settings, *, after_decline: str = "none", preauthorization: Decimal = Decimal(0)) -> Self:
-        """From the settings and two columns of the store."""
+    def of(
+        cls,
+        config: Settings,
+        *,
+        after_decline: str = "none",
+        preauthorization: Decimal = Decimal(0),
+        trusts_capture_answer: bool = False,
+    ) -> Self:
+        """From the settings and three columns of the store."""
         return cls(
             max_declines=config.charge_max_attempts,
             retry_after_decline=timedelta(minutes=config.charge_retry_minutes),
@@ -64,6 +72,7 @@ class ChargeRules:
             margin=timedelta(hours=config.charge_margin_hours),
             after_decline=after_decline,
             preauthorization=preauthorization,
+            trusts_capture_answer=trusts_capture_answer,
         )
 
 

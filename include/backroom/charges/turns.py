@@ -211,6 +211,9 @@ class Turns:
             self.worked.calls[f"{intent.operation} {one.answer.problem or one.answer.outcome}"] += 1
             if said.kind is not None:
                 news[trip] = [self._news(connection, charge, one, said, said.kind)]
+                if said.kind is Kind.CAPTURE_INITIATED and charge.rules.trusts_capture_answer:
+                    told = replace(news[trip][0].event, kind=Kind.CAPTURE_APPROVED)
+                    news[trip].append(News(told, {"evidence": "the store trusts the answer"}))
             if said.hold_store_seconds is not None:
                 held = self._hold(connection, said.hold_store_seconds, one.answer)
                 hold_store = held if hold_store is None else max(held or hold_store, hold_store)
