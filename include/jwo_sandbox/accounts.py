@@ -47,6 +47,7 @@ def truth_of(sandbox: Sandbox) -> list[dict[str, Any]]:
 def summary_of(sandbox: Sandbox) -> dict[str, Any]:
     """Counts over the whole world."""
     books = sandbox.books
+    sandbox.catalog.work_all()
     left = "select count(*) from trip where stage = 'LEFT'"
     forbidden = books.all("select shopping_trip_id, operation, at, reason from forbidden order by id")
     injected = books.all("select operation, fault, count(*) as n from call where fault is not null group by 1, 2")
@@ -95,6 +96,7 @@ def summary_of(sandbox: Sandbox) -> dict[str, Any]:
         "catalog": {
             "items": books.count("select count(*) from catalog_item where not archived"),
             "ingestions": _counts(books.all("select status, count(*) from ingestion group by 1")),
+            **sandbox.catalog.rate.figures(),
         },
         "not_sent": sandbox.outbox.failures,
     }

@@ -29,7 +29,7 @@ PAYMENT_PATHS = {
 }
 CATALOG_PATHS = {
     "/v1/catalog/upload": "catalog_upload",
-    "/v1/catalog/cart/upload": "catalog_upload",
+    "/v1/catalog/cart/upload": "catalog_cart_upload",
     "/v1/catalog/archive": "catalog_archive",
     "/v1/catalog/getCatalogUploadStatus": "catalog_status",
 }

@@ -91,7 +91,7 @@ create table if not exists catalog_item (
 );
 create table if not exists ingestion (
   ingestion_id text primary key, kind text not null, status text not null, received_at integer not null,
-  polls integer not null default 0, report text not null
+  polls integer not null default 0, report text not null default '', request blob, worked integer not null default 0
 );
 create table if not exists report_link (signature text primary key, key text not null, expires_at integer not null);
 """

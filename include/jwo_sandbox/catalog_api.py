@@ -1,12 +1,13 @@
-"""Amazon's catalog API: upload, archive, status; results by polling, by notification, and in a report."""
+"""Amazon's catalog API: upload, archive, status; results by polling, by notification, and in a report.
+
+A request is only checked when it comes; its items are worked through later, one request after the other.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-import time
 import uuid
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,7 @@ from jwo_sandbox.aws_clients import client
 from jwo_sandbox.aws_resources import CATALOG_TOPIC, REPORT_PREFIX, REPORTS_BUCKET
 from jwo_sandbox.barcodes import problem
 from jwo_sandbox.books import Books
+from jwo_sandbox.catalog_rate import CatalogRate
 from jwo_sandbox.faults import FaultPlan
 from jwo_sandbox.outbox import Outbox
 from jwo_sandbox.payments import Answer
@@ -25,22 +27,14 @@ from jwo_sandbox.retailer_files import Store
 from jwo_sandbox.sandbox_clock import SandboxClock
 
 ITEMS_A_REQUEST = 10_000
-REQUESTS_A_SECOND = 10
+WORKED_AT_ONCE = 20_000
+"""Items that one question for a status lets Amazon work through."""
 LINK_LIFE = 60 * instants.MINUTE
 INGESTED_AFTER = 2 * instants.MINUTE
 """An ingestion is done after this much sandbox time, or after the plan's number of polls."""
 SKU = re.compile(r"[0-9A-Za-z_-]{1,255}")
-OPTIONAL_TEXTS = [
-    "external_product_id_type",
-    "standard_price",
-    "brand_name",
-    "product_tax_code",
-    "product_category",
-    "product_subcategory",
-    "color_name",
-    "size_name",
-    "main_image_url",
-]
+REQUIRED = ("item_sku", "external_product_id", "item_name", "store_id")
+MORE = "additional_external_product_information"
 INVALID_BODY = "Invalid request body"
 ONE_BAD_STORE = "One or more StoreID's present in the request is incorrect"
 BAD_STORES = "List of store ID's present in the request are either incorrect/not associated with same retailer"
@@ -61,22 +55,22 @@ class CatalogApi:
     plan: FaultPlan
     url: str
     region: str
-    _recent: deque[float] = field(default_factory=deque)
+    rate: CatalogRate = field(default_factory=CatalogRate)
 
     def call(self, operation: str, body: bytes) -> Answer:
         """Answer one call; all catalog calls together may be ten in any real second."""
-        if self._too_many():
+        if self.rate.too_many(operation):
             return Answer(429, {"errorMsg": "Too Many Requests"}, {"Retry-After": "1"})
-        attempt = 1 + int(self.books.setting(f"attempts {operation}") or 0)
-        fault = self.plan.fault(str(attempt), operation, attempt)
-        self.books.keep(f"attempts {operation}", attempt)
+        fault = self._fault(operation)
+        if fault == faults.FINAL_ERROR:
+            return Answer(500, {"errorMsg": "InternalServerError", "retryable": False})
         if fault in (faults.SERVER_ERROR, faults.UNAVAILABLE, faults.THROTTLED):
             status = {faults.SERVER_ERROR: 500, faults.UNAVAILABLE: 503}.get(fault, 429)
             headers = {"Retry-After": str(self.plan.retry_after_seconds)} if status == 429 else {}
             return Answer(status, {"errorMsg": "try again"}, headers)
         try:
             with self.books:
-                answer: Answer = getattr(self, f"_{operation.removeprefix('catalog_')}")(_object(body))
+                answer: Answer = getattr(self, f"_{operation.removeprefix('catalog_')}")(_object(body), body)
         except BadCatalogRequest as error:
             return Answer(400, {"errorMsg": str(error)})
         if fault in (faults.DROPPED_AFTER, faults.HANGS_AFTER):
@@ -86,9 +80,18 @@ class CatalogApi:
     def tick(self) -> None:
         """Finish the ingestions whose time has come, and tell the retailer."""
         due = self.clock.now() - INGESTED_AFTER
-        rows = self.books.all("select * from ingestion where status <> 'DONE' and received_at <= ?", (due,))
+        rows = self.books.all(
+            "select ingestion_id from ingestion where status in ('INQUEUE', 'INPROGRESS') and received_at <= ?"
+            " order by rowid",
+            (due,),
+        )
         for row in rows:
+            self._work(upto=row["ingestion_id"])
             self._finish(row["ingestion_id"])
+
+    def work_all(self) -> None:
+        """Work through all that has come."""
+        self._work()
 
     def report(self, url: str) -> Answer | bytes:
         """What a report's link leads to: the report, or S3's 403 when the link is not ours or has expired."""
@@ -100,24 +103,60 @@ class CatalogApi:
             return Answer(403, {"errorMsg": "Request has expired"})
         return self.outbox.get_object(link["key"])
 
-    def _too_many(self) -> bool:
-        now = time.monotonic()
-        while self._recent and now - self._recent[0] >= 1.0:
-            self._recent.popleft()
-        if len(self._recent) >= REQUESTS_A_SECOND:
-            return True
-        self._recent.append(now)
-        return False
+    def _fault(self, operation: str) -> str | None:
+        """What befalls this call, ingestion or piece of news: the next of its kind."""
+        number = 1 + int(self.books.setting(f"attempts {operation}") or 0)
+        self.books.keep(f"attempts {operation}", number)
+        return self.plan.fault(str(number), operation, number)
 
-    def _upload(self, body: dict[str, Any]) -> Answer:
+    def _upload(self, body: dict[str, Any], raw: bytes, kind: str = "JWO") -> Answer:
         items = body.get("catalogItems")
         if not isinstance(items, list) or not 1 <= len(items) <= ITEMS_A_REQUEST:
             raise BadCatalogRequest(INVALID_BODY)
         for item in items:
             _check_item(item)
-        strange = {item["store_id"] for item in items} - self.stores.keys()
-        if strange:
+        if {item["store_id"] for item in items} - self._stores_of(kind):
             raise BadCatalogRequest(ONE_BAD_STORE if len(items) == 1 else BAD_STORES)
+        return self._ingest("UPLOAD", raw)
+
+    def _cart_upload(self, body: dict[str, Any], raw: bytes) -> Answer:
+        return self._upload(body, raw, "DASH_CART")
+
+    def _archive(self, body: dict[str, Any], raw: bytes) -> Answer:
+        skus, listed = body.get("itemSkus"), body.get("allApplicableStores")
+        if not _texts(skus) or not _texts(listed) or len(skus or []) > ITEMS_A_REQUEST:
+            raise BadCatalogRequest(INVALID_BODY)
+        stores = self._stores_of("JWO")
+        if set(listed or []) != stores:
+            raise BadCatalogRequest(f"allApplicableStores must list all stores: {', '.join(sorted(stores))}")
+        return self._ingest("ARCHIVE", raw)
+
+    def _stores_of(self, kind: str) -> set[str]:
+        return {store_id for store_id, store in self.stores.items() if store.store_type == kind}
+
+    def _work(self, upto: str | None = None, most: int | None = None) -> None:
+        """Work through requests in the order in which they came: all, or to that one, or about so many items."""
+        done = 0
+        while most is None or done < most:
+            row = self.books.one("select * from ingestion where not worked order by rowid limit 1")
+            if row is None:
+                return
+            with self.books:
+                body = exact_json.loads(row["request"])
+                results = self._add(body) if row["kind"] == "UPLOAD" else self._take_out(body)
+                rejected = sum(result["status"] == "REJECTED" for result in results)
+                summary = {"received": len(results), "accepted": len(results) - rejected, "rejected": rejected}
+                report = {"ingestionId": row["ingestion_id"], "summary": summary, "items": results}
+                self.books.execute(
+                    "update ingestion set worked = 1, request = null, report = ? where ingestion_id = ?",
+                    (json.dumps(report), row["ingestion_id"]),
+                )
+            done += len(results)
+            if row["ingestion_id"] == upto:
+                return
+
+    def _add(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        items = body["catalogItems"]
         results = [_result(item["item_sku"], item["store_id"], _barcode_problem(item)) for item in items]
         accepted = [
             {"store_id": item["store_id"], "item_sku": item["item_sku"], "body": exact_json.dumps(item), "archived": 0}
@@ -125,27 +164,22 @@ class CatalogApi:
             if result["status"] == "ACCEPTED"
         ]
         self.books.insert("catalog_item", accepted, replace=True)
-        return self._ingest("UPLOAD", results)
+        return results
 
-    def _archive(self, body: dict[str, Any]) -> Answer:
-        skus, listed = body.get("itemSkus"), body.get("allApplicableStores")
-        if not _texts(skus) or not _texts(listed) or len(skus or []) > ITEMS_A_REQUEST:
-            raise BadCatalogRequest(INVALID_BODY)
-        if set(listed or []) != set(self.stores):
-            raise BadCatalogRequest(f"allApplicableStores must list all stores: {', '.join(sorted(self.stores))}")
+    def _take_out(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         results = []
-        for sku in skus or []:
+        for sku in body["itemSkus"]:
             rows = self.books.all("select archived from catalog_item where item_sku = ?", (sku,))
             wrong = None
             if not rows:
                 wrong = ("SKU_NOT_FOUND", "the SKU was never uploaded")
             elif all(row["archived"] for row in rows):
                 wrong = ("SKU_ALREADY_ARCHIVED", "the SKU is archived already")
-            results += [_result(sku, store_id, wrong) for store_id in sorted(self.stores)]
+            results += [_result(sku, store_id, wrong) for store_id in sorted(body["allApplicableStores"])]
             self.books.execute("update catalog_item set archived = 1 where item_sku = ?", (sku,))
-        return self._ingest("ARCHIVE", results)
+        return results
 
-    def _status(self, body: dict[str, Any]) -> Answer:
+    def _status(self, body: dict[str, Any], _: bytes) -> Answer:
         ingestion_id = body.get("ingestionId")
         row = self.books.one("select * from ingestion where ingestion_id = ?", (str(ingestion_id),))
         if not isinstance(ingestion_id, str) or row is None:
@@ -154,40 +188,48 @@ class CatalogApi:
         self.books.execute("update ingestion set polls = ? where ingestion_id = ?", (polls, ingestion_id))
         if row["status"] == "DONE":
             return Answer(200, {"processingStatus": "DONE", "reportDownloadLink": self._link(ingestion_id)})
-        if polls >= self.plan.catalog_polls:
-            link = self._finish(ingestion_id)
-            return Answer(200, {"processingStatus": "DONE", "reportDownloadLink": link})
+        if row["status"] in (faults.FATAL, faults.CANCELLED):
+            return Answer(200, {"processingStatus": row["status"]})
+        if not row["worked"]:
+            self._work(upto=ingestion_id, most=WORKED_AT_ONCE)
+        worked = self.books.count("select worked from ingestion where ingestion_id = ?", (ingestion_id,))
+        if worked and polls >= self.plan.catalog_polls:
+            status, link = self._finish(ingestion_id)
+            return Answer(200, {"processingStatus": status} | ({"reportDownloadLink": link} if link else {}))
         status = "INQUEUE" if polls == 1 else "INPROGRESS"
         self.books.execute("update ingestion set status = ? where ingestion_id = ?", (status, ingestion_id))
         return Answer(200, {"processingStatus": status})
 
-    def _ingest(self, kind: str, results: list[dict[str, Any]]) -> Answer:
+    def _ingest(self, kind: str, raw: bytes) -> Answer:
         ingestion_id = str(uuid.uuid4())
-        rejected = sum(result["status"] == "REJECTED" for result in results)
-        summary = {"received": len(results), "accepted": len(results) - rejected, "rejected": rejected}
         row = {
-            "ingestion_id": ingestion_id,
-            "kind": kind,
-            "status": "INQUEUE",
-            "received_at": self.clock.now(),
-            "report": json.dumps({"ingestionId": ingestion_id, "summary": summary, "items": results}),
-        }
+            "ingestion_id": ingestion_id, "kind": kind, "status": "INQUEUE", "received_at": self.clock.now(),
+            "request": raw,
+        }  # fmt: skip
         self.books.insert("ingestion", [row])
         return Answer(201, {"ingestionId": ingestion_id})
 
-    def _finish(self, ingestion_id: str) -> str | None:
-        """Store the report, mark the ingestion done, publish the news. None while the bucket can't be reached."""
-        row = self.books.one("select report from ingestion where ingestion_id = ?", (ingestion_id,))
-        try:
-            self.outbox.put_object(_report_key(ingestion_id), (row["report"] if row else "").encode())
-        except (BotoCoreError, ClientError) as error:
-            self.outbox.failures.append(str(error))
-            return None
-        self.books.execute("update ingestion set status = 'DONE' where ingestion_id = ?", (ingestion_id,))
-        link = self._link(ingestion_id)
-        news = {"ingestionId": ingestion_id, "processingStatus": "DONE", "reportDownloadLink": link}
-        self.outbox.submit(self.outbox.publish, CATALOG_TOPIC, json.dumps(news))
-        return link
+    def _finish(self, ingestion_id: str) -> tuple[str, str | None]:
+        """Store the report, mark the ingestion done, publish the news. INPROGRESS while the bucket can't be reached."""
+        ended = self._fault("catalog_ingestion")
+        link = None
+        if ended is None:
+            row = self.books.one("select report from ingestion where ingestion_id = ?", (ingestion_id,))
+            try:
+                self.outbox.put_object(_report_key(ingestion_id), (row["report"] if row else "").encode())
+            except (BotoCoreError, ClientError) as error:
+                self.outbox.failures.append(str(error))
+                return "INPROGRESS", None
+            link = self._link(ingestion_id)
+        status = ended or "DONE"
+        self.books.execute("update ingestion set status = ? where ingestion_id = ?", (status, ingestion_id))
+        news = {"ingestionId": ingestion_id, "processingStatus": status} | (
+            {"reportDownloadLink": link} if link else {}
+        )
+        told = {faults.NOT_TOLD: 0, faults.DELIVERED_TWICE: 2}.get(self._fault("catalog_news") or "", 1)
+        for _ in range(told):
+            self.outbox.submit(self.outbox.publish, CATALOG_TOPIC, json.dumps(news))
+        return status, link
 
     def _link(self, ingestion_id: str) -> str:
         """A presigned S3 link, path-style, through the sandbox: the stand-in would never let it expire."""
@@ -219,14 +261,16 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _check_item(item: Any) -> None:
     """Required fields and lengths; barcodes are judged in the report."""
-    good = (
-        isinstance(item, dict)
-        and all(_text(item.get(name)) for name in ("item_sku", "external_product_id", "item_name", "store_id"))
-        and SKU.fullmatch(item["item_sku"]) is not None
-        and all(item.get(name) is None or isinstance(item[name], str) for name in OPTIONAL_TEXTS)
-        and _good_more(item.get("additional_external_product_information", []))
-    )
-    if not good:
+    try:
+        for name in REQUIRED:
+            if not 1 <= len(item[name]) <= 255:
+                raise BadCatalogRequest(INVALID_BODY)
+        good = SKU.fullmatch(item["item_sku"]) is not None
+    except (TypeError, KeyError) as error:  # no object, a field is missing, or is no text
+        raise BadCatalogRequest(INVALID_BODY) from error
+    if not good or not all(
+        value is None or isinstance(value, str) or (name == MORE and _good_more(value)) for name, value in item.items()
+    ):
         raise BadCatalogRequest(INVALID_BODY)
 
 

@@ -35,6 +35,10 @@ ANNOUNCED_TWICE = "ANNOUNCED_TWICE"
 REWRITTEN = "REWRITTEN"
 BROKEN_ROW = "BROKEN_ROW"
 DELIVERED_TWICE = "DELIVERED_TWICE"
+FINAL_ERROR = "FINAL_ERROR"
+FATAL = "FATAL"
+CANCELLED = "CANCELLED"
+NOT_TOLD = "NOT_TOLD"
 
 TRANSPORT = frozenset(
     {THROTTLED, THROTTLED_LONG, SERVER_ERROR, UNAVAILABLE, DROPPED_BEFORE, DROPPED_AFTER, HANGS_AFTER, SLOW_AFTER}
@@ -49,9 +53,12 @@ KINDS: dict[str, frozenset[str]] = {
     "payment_status": TRANSPORT | {REJECTED},
     "transactional_data": TRANSPORT,
     "shopper_identity": TRANSPORT,
-    "catalog_upload": TRANSPORT,
-    "catalog_archive": TRANSPORT,
+    "catalog_upload": TRANSPORT | {FINAL_ERROR},
+    "catalog_cart_upload": TRANSPORT | {FINAL_ERROR},
+    "catalog_archive": TRANSPORT | {FINAL_ERROR},
     "catalog_status": TRANSPORT,
+    "catalog_ingestion": frozenset({FATAL, CANCELLED}),
+    "catalog_news": frozenset({DELIVERED_TWICE, NOT_TOLD}),
     "gate": frozenset({TWICE, PARALLEL}),
     "purchases": frozenset({TWICE, PARALLEL}),
     "file": frozenset({ANNOUNCED_TWICE, REWRITTEN, BROKEN_ROW}),
@@ -59,7 +66,7 @@ KINDS: dict[str, frozenset[str]] = {
     "report": planting.KINDS,
 }
 """Operations and what may befall each. `settlement` is what becomes of a capture that was initiated, `report` what
-Amazon's files tell wrongly of a trip."""
+Amazon's files tell wrongly of a trip. Calls, ingestions and news of the catalog are named by their number."""
 EVERY_ATTEMPT = frozenset({DECLINED, PARTIAL})
 """Kinds that befall every attempt; the others befall the first alone."""
 

@@ -31,6 +31,7 @@ class Store:
     feeds: tuple[str, ...]
     prices_include_tax: bool = False
     after_decline: str = "none"
+    store_type: str = "JWO"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def read_stores(path: Path) -> dict[str, Store]:
             feeds=tuple(row["feeds"]),
             prices_include_tax=bool(row.get("prices_include_tax")),
             after_decline=row.get("after_decline", "none"),
+            store_type=row.get("store_type", "JWO"),
         )
         for row in json.loads(path.read_text())
     }

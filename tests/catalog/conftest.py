@@ -87,8 +87,8 @@ def clean(database: Engine) -> Engine:
     with database.begin() as connection:
         connection.execute(
             text(
-                "truncate catalog_run, catalog_item, catalog_barcode, catalog_accepted, catalog_notification, review_case,"
-                " alert, store cascade"
+                "truncate catalog_run, catalog_item, catalog_barcode, catalog_accepted, catalog_notification,"
+                " review_case, alert, store cascade"
             )
         )
         for store in ("STORE-001", "STORE-002"):
