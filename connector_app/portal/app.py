@@ -9,12 +9,19 @@ import time
 
 import structlog
 from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as AnyResponse
 
 from backroom import logs
 from backroom.clock import Clock, system_clock
+from backroom.errors import ConfigurationError
+from backroom.mailing import Mailer, SesMailer
 from backroom.settings import Settings, settings
-from connector_app.portal import errors, health, recognition_tokens, webhooks
+from backroom.shoppers.sealing import seal_of
+from connector_app.portal import errors, health, pages, recognition_tokens, webhooks
 from connector_app.portal.bearer import IdentityProvider, NotAuthenticated, identity_provider
+from connector_app.portal.links import LinkSender
+from connector_app.portal.pages import visit
 
 HEALTH_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
 SIGNED_ENDPOINTS = frozenset({"webhooks.stripe", "webhooks.sandbox"})
@@ -24,17 +31,26 @@ OPEN_ENDPOINTS = HEALTH_ENDPOINTS | SIGNED_ENDPOINTS
 log = structlog.get_logger("portal")
 
 
-def create_app(config: Settings | None = None, clock: Clock = system_clock) -> Flask:
-    """The WSGI app. Raises ConfigurationError where a setting that it needs is missing or too weak."""
+def create_app(config: Settings | None = None, clock: Clock = system_clock, mailer: Mailer | None = None) -> Flask:
+    """The WSGI app. Raises ConfigurationError where a setting that it needs is missing or too weak.
+
+    `mailer` sends sign-in links; None: SES, from the first link on.
+    """
     config = config or settings()
     logs.configure(config.log_level)
     app = Flask(__name__, static_folder=None)
     app.config["BACKROOM"] = config
     app.config["CLOCK"] = clock
+    seal_of(config)  # no page without the key that its addresses are sealed with
+    _check_public_url(config)
+    app.config["LINKS"] = LinkSender(config, clock, lambda: mailer or SesMailer(config))
+    if config.portal_trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.portal_trusted_proxies)  # type: ignore[method-assign]
     _authenticate_before_all_else(app, identity_provider(config), clock)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(recognition_tokens.blueprint)
     app.register_blueprint(webhooks.blueprint)
+    pages.register(app)
     errors.register(app)
     app.after_request(_log_call)
     return app
@@ -42,10 +58,12 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
 
 def _authenticate_before_all_else(app: Flask, provider: IdentityProvider, clock: Clock) -> None:
     @app.before_request
-    def _authenticate() -> Response | None:
+    def _authenticate() -> AnyResponse | None:
         g.began = time.perf_counter()
         if request.routing_exception is not None or request.endpoint in OPEN_ENDPOINTS:
             return None  # no such path, no such method: answered without looking at the call
+        if request.blueprint is not None and request.blueprint.startswith("pages_"):
+            return visit.admit()
         try:
             g.shopper_id = provider.shopper(request.headers.get("Authorization"), clock())
         except NotAuthenticated as error:
@@ -54,6 +72,12 @@ def _authenticate_before_all_else(app: Flask, provider: IdentityProvider, clock:
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
         return None
+
+
+def _check_public_url(config: Settings) -> None:
+    """Cookies of sessions travel encrypted, but on a developer's own machine."""
+    if not config.portal_public_url.startswith("https://") and config.env == "production":
+        raise ConfigurationError("BACKROOM_PORTAL_PUBLIC_URL must begin with https:// where BACKROOM_ENV=production")
 
 
 def _log_call(response: Response) -> Response:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
+
+from connector_app.portal.pages.presenting import problem, words
 
 log = structlog.get_logger("portal")
 
@@ -45,7 +47,28 @@ def _refused(error: RequestRefused) -> Response:
     return answer
 
 
+def _for_a_person() -> bool:
+    """Whether a page is expected rather than the app's envelope."""
+    of_a_page = request.blueprint is not None and request.blueprint.startswith("pages_")
+    return of_a_page or (request.blueprint is None and "text/html" in request.headers.get("Accept", ""))
+
+
+def _page(status: int) -> Response:
+    """What a person reads. It asks nothing of the database, which may be what is away."""
+    g.visitor = None
+    headline, text = {
+        403: (words("That did not come from our page"), words("Go back, load the page again, and try once more.")),
+        404: (words("There is nothing here"), words("The page may have moved, or you are not signed in for it.")),
+        405: (words("There is nothing here"), words("Begin at the first page.")),
+        413: (words("That was too much"), words("Write less, and try again.")),
+    }.get(status, (words("Something went wrong"), words("It is us, not you. Nothing was lost. Try again in a minute.")))
+    text_of_page, _ = problem(status, headline, text)
+    return Response(text_of_page, status, content_type="text/html; charset=utf-8")
+
+
 def _http(error: HTTPException) -> Response:
+    if _for_a_person():
+        return _page(error.code or 500)
     answer = envelope(error.code or 500, f"request: {error.name.lower()}")
     if error.code == 405:
         answer.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
@@ -56,10 +79,14 @@ def _database_lost(error: Exception) -> Response:
     reason = str(error.orig).strip().splitlines()[:1] if isinstance(error, DBAPIError) and error.orig else []
     log.error("database", reason=reason[0] if reason else "no connection was free", exc_info=error)
     g.outcome = "DATABASE_LOST"
+    if _for_a_person():
+        return _page(503)
     return envelope(503, "service: unavailable, try again")
 
 
 def _unforeseen(error: Exception) -> Response:
     log.error("unforeseen", exc_info=error)
     g.outcome = "FAILED"
+    if _for_a_person():
+        return _page(500)
     return envelope(500, "service: internal error")

@@ -132,7 +132,7 @@ class HostedPages:
         if card not in CARDS:
             return RedirectResponse(page["return_url"], 303)
         if card == "declines":
-            return HTMLResponse(_form(page, "Your bank has declined this card. Choose another one."), 402)
+            return HTMLResponse(_form(page, "Your bank has declined this card. Choose another one."))
         body = payment_body(
             self._books.pay(
                 {
@@ -196,7 +196,7 @@ def _form(page: sqlite3.Row, problem: str = "") -> str:
 
 def _document(body: str) -> str:
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sandbox payments</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sandbox payments</title><link rel="icon" href="data:,">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'
         "body{font:17px/1.5 system-ui,sans-serif;margin:0 auto;max-width:30rem;padding:1.5rem;color:#1b1b1f}"
         "fieldset{border:1px solid #888;border-radius:.5rem;margin:0 0 1rem}label{padding:.5rem}"

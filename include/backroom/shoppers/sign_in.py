@@ -84,7 +84,7 @@ def send_asked(engine: Engine, seal: Seal, mailer: Mailer, rules: LinkRules, *, 
             found = _address_of(connection, seal, typed)
             token = rules.new_token()
             state = "SENDING" if found is not None and now - row.asked_at < NOT_SENT_ANY_MORE else "NO_MATCH"
-            values = {"state": state, "asked_sealed": None}
+            values: dict[str, object] = {"state": state, "asked_sealed": None}
             if found is not None and state == "SENDING":
                 values |= {"token_hash": token_hash(token), "address_index": seal.index(found[0])}
                 values["expires_at"] = now + rules.life

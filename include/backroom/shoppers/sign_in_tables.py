@@ -77,3 +77,21 @@ rate_count = Table(
     PrimaryKeyConstraint("bucket", "window_start"),
 )
 Index("ix_rate_count_window_start", rate_count.c.window_start)
+
+privacy_request = Table(
+    "privacy_request",
+    metadata,
+    Column("request_id", BigInteger, Identity(), primary_key=True),
+    Column("address_index", Text, comment="whose data; null once they are gone"),
+    Column("asked_at", Instant, nullable=False),
+    Column("state", Text, nullable=False, server_default="ASKED", comment="HELD: money is still under way"),
+    Column("done_at", Instant),
+    Column("problem", Text),
+    CheckConstraint("state in ('ASKED','HELD','DONE')", name="state"),
+)
+Index(
+    "uq_privacy_request_open",
+    privacy_request.c.address_index,
+    unique=True,
+    postgresql_where=privacy_request.c.state != "DONE",
+)

@@ -21,6 +21,7 @@ from connector_app.portal import create_app
 NOW = datetime(2026, 3, 22, 17, 10, tzinfo=UTC)
 ISSUER, AUDIENCE = "https://identity.retailer.test", "the-portal"
 PATH = "/app/v1/recognition-tokens"
+PRIVACY_KEY = "c2VhbHMtYWRkcmVzc2VzLW9mLXRlc3RzLW9ubHktMTI="
 KEYS: dict[str, Any] = {
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -54,6 +55,7 @@ def portal_settings(**changes: Any) -> Settings:
         "portal_app_public_key": public_pem(KEYS["EdDSA"]),
         "portal_app_issuer": ISSUER,
         "portal_app_audience": AUDIENCE,
+        "privacy_keys": PRIVACY_KEY,
         **changes,
     }
     return Settings(**asked)

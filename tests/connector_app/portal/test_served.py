@@ -19,12 +19,13 @@ import pytest
 from sqlalchemy import Engine
 
 from backroom.db.embedded import free_port
-from tests.connector_app.portal.conftest import AUDIENCE, ISSUER, KEYS, PATH, claims, public_pem
+from tests.connector_app.portal.conftest import AUDIENCE, ISSUER, KEYS, PATH, PRIVACY_KEY, claims, public_pem
 
 ENVIRONMENT = {
     "BACKROOM_PORTAL_APP_PUBLIC_KEY": public_pem(KEYS["ES256"]),
     "BACKROOM_PORTAL_APP_ISSUER": ISSUER,
     "BACKROOM_PORTAL_APP_AUDIENCE": AUDIENCE,
+    "BACKROOM_PRIVACY_KEYS": PRIVACY_KEY,
 }
 
 

@@ -1,0 +1,1 @@
+"""The words that shoppers read, in each language."""

@@ -1,0 +1,179 @@
+"""A shopper's rights in their data: to have it told, and to have it erased. The books stay, the person goes."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.dialects.postgresql import insert
+
+from backroom.audit import trail
+from backroom.shoppers import contacts
+from backroom.shoppers.contacts import Holders
+from backroom.shoppers.sealing import Seal
+from backroom.shoppers.sign_in_tables import privacy_request
+
+_EXPORTED: Final = {
+    "accounts": "select shopper_id, type, active, flagged, created_at from shopper where shopper_id = any(:shoppers)",
+    "loyalty": "select loyalty_id, provider, active, created_at from loyalty_account where shopper_id = any(:shoppers)",
+    "entry_keys": "select kind, store_id, created_at, expires_at, revoked from recognition_key"
+    " where shopper_id = any(:shoppers) order by created_at",
+    "trips": "select shopping_trip_id, store_id, entry_method, trip_started_at, trip_ended_at, currency, list_total,"
+    " promotion_total, tax_total, total, state from purchase p where {own} order by trip_ended_at",
+    "items": "select l.shopping_trip_id, l.line_number, l.item_sku, l.quantity, l.unit, l.total from purchase_line l"
+    " join purchase p using (shopping_trip_id) where {own} order by 1, 2",
+    "cards": "select t.shopping_trip_id, t.brand, t.tail, t.expiration_year, t.expiration_month from trip_card t"
+    " join purchase p using (shopping_trip_id) where {own} order by 1",
+    "debts": "select d.shopping_trip_id, d.cause, d.currency, d.amount, d.paid, d.outstanding, d.state, d.opened_at"
+    " from debt d join purchase p using (shopping_trip_id) where {own} order by d.opened_at",
+    "payments": "select o.shopping_trip_id, o.amount, o.currency, o.method, o.state, o.intended_at from payoff o"
+    " join purchase p using (shopping_trip_id) where {own} order by 1, o.payoff_id",
+    "refunds": "select r.shopping_trip_id, r.amount, r.currency, r.reason, r.state, r.requested_at"
+    " from refund_request r join purchase p using (shopping_trip_id) where {own} order by 1, r.request_id",
+    "receipts_sent": "select m.shopping_trip_id, m.kind, m.state, m.asked_at, m.sent_at from receipt_mail m"
+    " join purchase p using (shopping_trip_id) where {own} order by m.mail_id",
+}
+_OWN: Final = "(p.shopper_id = any(:shoppers) or (p.shopper_id is null and p.shopper_identity = any(:cards)))"
+
+
+def export(connection: Connection, seal: Seal, address_index: str, *, now: datetime) -> dict[str, Any]:
+    """Everything that is kept about whom the address stands for, as JSON values. Amounts and times as exact text."""
+    holders = contacts.holders_of(connection, address_index)
+    found: dict[str, Any] = {"made_at": now.isoformat(), "addresses": _addresses(connection, seal, address_index)}
+    for name, query in _EXPORTED.items():
+        rows = connection.execute(text(query.format(own=_OWN)), _values(holders)).mappings()
+        found[name] = [{column: _plain(value) for column, value in row.items()} for row in rows]
+    return found
+
+
+def ask_erasure(connection: Connection, address_index: str, *, now: datetime) -> None:
+    """Takes the wish in; the retention pipeline carries it out. Asking twice asks once."""
+    connection.execute(
+        insert(privacy_request).values(address_index=address_index, asked_at=now).on_conflict_do_nothing()
+    )
+
+
+def erasure_asked(connection: Connection, address_index: str) -> bool:
+    """Whether one waits."""
+    query = text("select 1 from privacy_request where address_index = :index and state <> 'DONE'")
+    return connection.execute(query, {"index": address_index}).first() is not None
+
+
+_HELD: Final = text(
+    f"""
+    select case
+        when exists (select from purchase p join debt d using (shopping_trip_id)
+                     where {_OWN} and (d.outstanding > 0 or (d.written_off > 0 and d.forgiven_at is null)))
+            then 'something is not paid'
+        when exists (select from purchase p join payoff o using (shopping_trip_id)
+                     where {_OWN} and o.state in ('INTENDED', 'UNKNOWN')) then 'a payment is under way'
+        when exists (select from purchase p join refund_request r using (shopping_trip_id)
+                     where {_OWN} and r.state in ('AWAITING_APPROVAL', 'APPROVED')) then 'a refund is under way'
+        when exists (select from purchase p join charge c using (shopping_trip_id)
+                     where {_OWN} and c.state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT'))
+            then 'a charge is under way'
+    end
+    """  # noqa: S608 - constants of the code
+)
+# Whoever they were, their trips stay together under a name that means nobody; what Amazon sent of them goes.
+_ERASE: Final = (
+    "update purchase set raw_body = '{}' where shopper_id = any(:shoppers)"
+    " or (shopper_id is null and shopper_identity = any(:cards))",
+    "update purchase set shopper_identity = null where shopper_id = any(:shoppers)"
+    " or (shopper_id is null and shopper_identity = any(:cards))",
+    "update purchase set shopper_id = :nobody where shopper_id = any(:shoppers)",
+    "update debt set shopper_id = :nobody where shopper_id = any(:shoppers)",
+    "update debt set shopper_identity = null where shopper_identity = any(:cards)",
+    "update preauthorization set shopper_id = :nobody where shopper_id = any(:shoppers)",
+    "update payment_instrument set shopper_id = :nobody, active = false where shopper_id = any(:shoppers)",
+    "delete from recognition_key where shopper_id = any(:shoppers)",
+    "delete from loyalty_account where shopper_id = any(:shoppers)",
+    "delete from card_standing where shopper_identity = any(:cards) and standing = 'TRUSTED'",
+    "delete from portal_session where address_index = :index",
+    "delete from sign_in_link where address_index = :index",
+    "delete from shopper_contact where address_index = :index",
+    "delete from shopper where shopper_id = any(:shoppers)",
+)
+
+
+def erase_asked(engine: Engine, *, now: datetime, new_name: Callable[[], str] | None = None) -> Counter[str]:
+    """Carries out what was asked for; what must wait for money is held, with its reason. Counts by state."""
+    counts: Counter[str] = Counter()
+    query = text("select request_id from privacy_request where state <> 'DONE' order by request_id")
+    with engine.connect() as connection:
+        numbers: Sequence[int] = connection.execute(query).scalars().all()
+    for number in numbers:
+        with engine.begin() as connection:
+            counts[_one(connection, number, now, new_name or (lambda: f"erased-{secrets.token_hex(8)}"))] += 1
+    return counts
+
+
+def _one(connection: Connection, number: int, now: datetime, new_name: Callable[[], str]) -> str:
+    lock = text("select address_index from privacy_request where request_id = :n and state <> 'DONE' for update")
+    index = connection.execute(lock, {"n": number}).scalar_one_or_none()
+    if index is None:
+        return "DONE_ELSEWHERE"
+    holders = contacts.holders_of(connection, index)
+    held = connection.execute(_HELD, _values(holders)).scalar_one()
+    if held is not None:
+        _finish(connection, number, state="HELD", problem=held)
+        return "HELD"
+    erase(connection, holders, index, nobody=new_name(), now=now)
+    _finish(connection, number, state="DONE", problem=None, done_at=now, address_index=None)
+    return "DONE"
+
+
+def erase(connection: Connection, holders: Holders, address_index: str, *, nobody: str, now: datetime) -> None:
+    """Takes the person out, in the caller's transaction. `nobody`: the name that their trips go under from now on."""
+    values = {**_values(holders), "nobody": nobody, "index": address_index}
+    connection.execute(
+        text(
+            "insert into shopper (shopper_id, type, active, flagged, created_at)"
+            " select :nobody, 'SHOPPER', false, false, :now where exists"
+            " (select from payment_instrument where shopper_id = any(:shoppers))"
+        ),
+        {**values, "now": now},
+    )
+    for statement in _ERASE:
+        connection.execute(text(statement), values)
+    connection.execute(
+        text(
+            "update receipt_mail m set address_sealed = null from purchase p"
+            " where p.shopping_trip_id = m.shopping_trip_id and p.shopper_id = :nobody"
+        ),
+        values,
+    )
+    trail.record(connection, at=now, actor="privacy", action="shopper.erase", subject=nobody, reason="asked for")
+
+
+def _finish(connection: Connection, number: int, **values: object) -> None:
+    connection.execute(privacy_request.update().where(privacy_request.c.request_id == number).values(**values))
+
+
+def _addresses(connection: Connection, seal: Seal, index: str) -> list[dict[str, str]]:
+    query = text(
+        "select holder_kind, holder_id, address_sealed, language, source from shopper_contact"
+        " where address_index = :index order by 1, 2"
+    )
+    return [
+        {
+            "kind": row.holder_kind,
+            "id": row.holder_id,
+            "address": seal.open(row.address_sealed),
+            "language": row.language,
+            "told_by": row.source,
+        }
+        for row in connection.execute(query, {"index": index})
+    ]
+
+
+def _values(holders: Holders) -> dict[str, Any]:
+    return {"shoppers": list(holders.shopper_ids), "cards": list(holders.cards)}
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
