@@ -30,19 +30,19 @@ def add(
     connection: Connection, name: str, roles: Collection[str], password: str, *, by: str, reason: str, now: datetime
 ) -> str:
     """Lets a person sign in by this name, which is kept in lower case and returned. Raises StaffError."""
-    name = known_form(name)
-    if name is None:
+    kept = known_form(name)
+    if kept is None:
         raise StaffError("a name has up to 64 letters, digits, dots, hyphens, underscores and @, such as ana.lopez")
     granted = _roles(roles)
-    if connection.execute(select(staff_member.c.name).where(staff_member.c.name == name)).first():
-        raise StaffError(f"{name} is there already; `backroom staff role`, `password` and `enable` change it")
+    if connection.execute(select(staff_member.c.name).where(staff_member.c.name == kept)).first():
+        raise StaffError(f"{kept} is there already; `backroom staff role`, `password` and `enable` change it")
     connection.execute(
         insert(staff_member).values(
-            name=name, roles=granted, password_hash=_hashed(password, name), added_at=now, password_set_at=now
+            name=kept, roles=granted, password_hash=_hashed(password, kept), added_at=now, password_set_at=now
         )
     )
-    _audit(connection, "add", name, by, reason, now, roles=granted)
-    return name
+    _audit(connection, "add", kept, by, reason, now, roles=granted)
+    return kept
 
 
 def set_roles(

@@ -30,7 +30,7 @@ class Permission(StrEnum):
     RESOLVE_CARTS = "resolve bad carts, retry and dismiss refused ones"
     SEE_FEEDS = "see file gaps and quarantined rows"
     MEND_FEEDS = "retry and dismiss quarantined rows"
-    SEE_CATALOG = "see what the source's checks and Amazon rejected"
+    SEE_CATALOG = "see what was rejected of the catalog"
     DECIDE_GOODS = "decide cases about carts, catalog, prices and stock"
     SEE_AUDIT = "read the audit trail"
 
@@ -69,9 +69,12 @@ GOODS_ROOMS: Final = frozenset({"purchases", "catalog", "prices", "inventory", "
 """Rooms whose cases are about goods and data; those of every other room are about money."""
 
 
+_KNOWN: Final = frozenset(role.value for role in Role)
+
+
 def granted(roles: Iterable[str]) -> frozenset[Permission]:
     """All that a person with these roles may. A role that is not known grants nothing."""
-    return frozenset().union(*(GRANTED[Role(role)] for role in roles if role in Role))
+    return frozenset().union(*(GRANTED[Role(role)] for role in roles if role in _KNOWN))
 
 
 def to_decide(asked_by: str) -> Permission:

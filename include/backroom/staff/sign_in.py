@@ -86,13 +86,14 @@ def sign_in(
 
 def session(connection: Connection, token: str, *, limits: Limits, now: datetime) -> Member | None:
     """Whose session the cookie is; None where it has ended, or its person is disabled. Counts as a click."""
-    values = {"hash": _hash(token), "idle": now - limits.idle, "longest": now - limits.longest, "now": now}
+    hashed = _hash(token)
+    values = {"hash": hashed, "idle": now - limits.idle, "longest": now - limits.longest, "now": now}
     row = connection.execute(_SESSION, values).one_or_none()
     if row is None:
         return None
     if now - row.seen_at >= timedelta(minutes=1):
         connection.execute(_SEEN, values)
-    return Member(row.name, tuple(row.roles), granted(row.roles), values["hash"])
+    return Member(row.name, tuple(row.roles), granted(row.roles), hashed)
 
 
 def sign_out(connection: Connection, who: Member, *, now: datetime) -> None:
