@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from backroom.alerts import raise_alert
@@ -54,7 +55,7 @@ _ORDER_ROWS: Final = text(
     from charge c
     join amazon_order o on o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id
     {_ASKED}
-    where (c.state in {_OPEN_STATES} or {_TELLS_OTHERWISE}) and not o.incomplete
+    where o.to_hear and (c.state in {_OPEN_STATES} or {_TELLS_OTHERWISE}) and not o.incomplete
       and {_NOT_HEARD}
       and (o.status in ('SETTLED', 'REFUNDED') and o.captured > 0
                and (asked.intended_at is null or o.updated_at > asked.intended_at)
@@ -71,7 +72,7 @@ _ORDER_ROWS: Final = text(
           and (a.outcome is null or a.outcome = 'UNKNOWN')
         order by a.number desc limit 1
     ) cancelled on true
-    where c.state in ('UNKNOWN', 'PARKED') and {_NOT_HEARD} and asked.intended_at is null
+    where o.to_hear and c.state in ('UNKNOWN', 'PARKED') and {_NOT_HEARD} and asked.intended_at is null
       and o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > cancelled.intended_at
     """  # noqa: S608 - constants of this file only
 )
@@ -91,11 +92,37 @@ _EVENTS: Final = text(
     join charge c on c.shopping_trip_id = f.shopping_trip_id
     cross join lateral (select f.envelope -> 'detail' -> 'amount' ->> 'amount' as amount) told
     {_ASKED}
-    where f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
+    where f.to_hear and f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
       and not exists (
           select from charge_event e
           where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = f.event_id)
     """  # noqa: S608 - constants of this file only
+)
+
+# Each news as it was before it was looked at: one that is written anew meanwhile (another xmin) is to be heard again.
+_TO_HEAR: Final = text(
+    """
+    select o.store_id, o.order_id, o.xmin::text as version from amazon_order o
+    join charge c on c.shopping_trip_id = o.shopping_trip_id and c.store_id = o.store_id
+    where o.to_hear
+    """
+)
+# An order may say more to a charge that is still open, such as that a cancel has happened which is yet to be tried.
+_HEARD_ORDERS: Final = text(
+    f"""
+    update amazon_order o set to_hear = false
+    from json_to_recordset(:heard) as heard (store_id text, order_id text, version text), charge c
+    where o.store_id = heard.store_id and o.order_id = heard.order_id and o.xmin::text = heard.version
+      and c.shopping_trip_id = o.shopping_trip_id and c.store_id = o.store_id and c.state in {_FINAL_STATES}
+    """  # noqa: S608 - constants of this file only
+)
+_HEARD_EVENTS: Final = text(
+    """
+    update feed_event f set to_hear = false
+    where f.to_hear and f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
+      and exists (select from charge_event e where e.shopping_trip_id = f.shopping_trip_id and e.source = 'EVENT'
+                    and e.source_id = f.event_id)
+    """
 )
 
 _PROCESSORS: Final = text(processors_evidence.TOLD.format(asked=_ASKED, open_states=_OPEN_STATES))
@@ -133,14 +160,18 @@ _UNCHARGED: Final = text(
 def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     """Takes in people's decisions, order rows and events that tell of our captures and cancels; counts by kind.
 
-    Idempotent. Evidence over more than was asked for, in another currency, or without a capture of ours, parks the
-    charge for a person, and so does evidence against a charge that is final already; evidence over less is a partial
-    capture, and the rest a debt.
+    Idempotent. The cost grows with what is new and with the charges that are open. Evidence over more than was asked
+    for, in another currency, or without a capture of ours, parks the charge for a person, and so does evidence against
+    a charge that is final already; evidence over less is a partial capture, and the rest a debt.
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended('gather_evidence', 0))"))
     counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))
+    to_hear = connection.execute(_TO_HEAR).mappings().all()
     for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS), (Source.EVENT, _PROCESSORS)):
         counts += _take_in(connection, source, connection.execute(query).mappings().all(), now)
+    if to_hear:
+        connection.execute(_HEARD_ORDERS, {"heard": orjson.dumps([dict(row) for row in to_hear]).decode()})
+    connection.execute(_HEARD_EVENTS)
     counts["asked_again"] = connection.execute(_WAKE, {"now": now}).rowcount
     _warn_of_uncharged(connection, now)
     return counts

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from backroom.db.metadata import Identifier, Instant, Json, metadata
@@ -69,6 +70,12 @@ feed_event = Table(
     Column("received_at", Instant, nullable=False),
     Column("known", Boolean, nullable=False, server_default="true", comment="false: kept and counted, not understood"),
     Column("envelope", Json, nullable=False),
+    Column("to_hear", Boolean, nullable=False, server_default="true", comment="its charge may not know it yet"),
+)
+Index(
+    "ix_feed_event_to_hear",
+    feed_event.c.shopping_trip_id,
+    postgresql_where=text("to_hear and detail_type = 'PAYMENT' and subtype in ('CaptureApproved', 'CaptureDeclined')"),
 )
 
 day_release = Table(

@@ -27,8 +27,10 @@ amazon_order = Table(
     Column("window_end", Instant, nullable=False, comment="second part"),
     Column("sequencer", Text, nullable=False, comment="third part"),
     Column("incomplete", Boolean, nullable=False, server_default="false", comment="lines do not add up to the total"),
+    Column("to_hear", Boolean, nullable=False, server_default="true", comment="its charge may not know it yet"),
     PrimaryKeyConstraint("store_id", "order_id"),
 )
+Index("ix_amazon_order_to_hear", amazon_order.c.shopping_trip_id, postgresql_where=amazon_order.c.to_hear)
 Index("ix_amazon_order_day", amazon_order.c.store_id, amazon_order.c.business_date)
 
 amazon_order_line = Table(
