@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from backroom.amazon.catalog import CatalogClient
+from backroom.amazon.catalog import CatalogClient, is_final, names_a_bad_store
 from backroom.amazon.outcomes import CallFailed, Outcome, Problem
-from backroom.amazon.request_rate import RequestRate
+from backroom.amazon.request_rate import ORDINARY, URGENT, NoPermit, RequestRate
 from backroom.db.engine import make_engine
 from tests.amazon.conftest import configured
 from tests.amazon.scripted_amazon import Call, Reply, ScriptedAmazon, refused
@@ -83,3 +83,55 @@ def test_a_permit_is_given_back_when_the_call_fails(database: Engine) -> None:
     with rate.permit():
         pass
     assert 0.5 < time.monotonic() - started < 3
+
+
+def test_records_that_are_json_already_go_as_they_are_and_carts_to_their_path(
+    catalog: CatalogClient, amazon: ScriptedAmazon
+) -> None:
+    amazon.script = lambda _: Reply(201, {"ingestionId": "ing-1"})
+    catalog.upload(['{"item_sku": "Ä"}', '{"item_sku": "B"}'], cart=True)
+    assert amazon.calls[0].body == {"catalogItems": [{"item_sku": "Ä"}, {"item_sku": "B"}]}
+    assert amazon.calls[0].path == "/v1/catalog/cart/upload"
+
+
+def test_what_is_final_and_what_names_a_bad_store(catalog: CatalogClient, amazon: ScriptedAmazon) -> None:
+    store = "List of store ID's present in the request are either incorrect/not associated with same retailer"
+    for status, body, final, bad_store in (
+        (400, {"errorMsg": store}, True, True),
+        (400, {"errorMsg": "Invalid request body"}, True, False),
+        (403, {}, True, False),
+        (429, {}, False, False),
+        (500, {"errorMsg": "try again"}, False, False),
+        (500, {"errorMsg": "no", "retryable": False}, True, False),
+        (503, {}, False, False),
+    ):
+        reply = Reply(status, body)
+        amazon.script = lambda _, reply=reply: reply
+        with pytest.raises(CallFailed) as failed:
+            catalog.upload([{"item_sku": "A"}])
+        assert (is_final(failed.value.answer), names_a_bad_store(failed.value.answer)) == (final, bad_store), status
+
+
+def test_an_upload_that_waits_goes_before_polls_that_have_waited_longer(database: Engine) -> None:
+    rate = RequestRate(database, api="in line", per_second=1)
+    order: list[int] = []
+
+    def call(priority: int) -> None:
+        with rate.permit(priority=priority):
+            order.append(priority)
+
+    with ThreadPoolExecutor(3) as pool:
+        with rate.permit():
+            polls = [pool.submit(call, ORDINARY) for _ in range(2)]
+            time.sleep(0.1)
+            upload = pool.submit(call, URGENT)
+            time.sleep(0.1)
+        for waiting in (*polls, upload):
+            waiting.result()
+    assert order == [URGENT, ORDINARY, ORDINARY]
+
+
+def test_who_has_no_patience_left_does_not_call(database: Engine) -> None:
+    rate = RequestRate(database, api="no turn", per_second=1)
+    with rate.permit(), pytest.raises(NoPermit, match="within 0 s"), rate.permit(patience=0):
+        raise AssertionError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jwo_sandbox.barcodes import check_digit, problem
 from tests.jwo_sandbox.conftest import Amazon, messages
 from tests.sandbox_fixtures import SandboxClient
 
+CART_UPLOAD = "/v1/catalog/cart/upload"
 UPLOAD, ARCHIVE, STATUS = "/v1/catalog/upload", "/v1/catalog/archive", "/v1/catalog/getCatalogUploadStatus"
 STORES = ["STORE-001", "STORE-002"]
 
@@ -168,3 +170,49 @@ def test_calls_must_be_signed(amazon: Amazon) -> None:
 )
 def test_barcodes_are_judged_by_length_and_check_digit(barcode: str, kind: str | None, good: bool) -> None:
     assert (problem(barcode, kind) is None) is good
+
+
+@pytest.mark.parametrize("ended", ["FATAL", "CANCELLED"])
+def test_an_ingestion_may_end_without_a_report(
+    amazon: Amazon, sandbox: SandboxClient, fileless_world: Path, ended: str
+) -> None:
+    faults = {"trips": {"1": {"catalog_ingestion": [ended]}}, "catalog_polls": 1}
+    sandbox.post("/sandbox/load", {"world": str(fileless_world), "seed": 1, "faults": faults})
+    body = {"ingestionId": uploaded(amazon, [item()])}
+    assert [amazon.call(STATUS, body).json() for _ in range(2)] == [{"processingStatus": ended}] * 2
+
+
+def test_a_500_says_whether_it_may_be_retried(amazon: Amazon, sandbox: SandboxClient, fileless_world: Path) -> None:
+    faults = {"trips": {"1": {"catalog_upload": ["FINAL_ERROR"]}, "2": {"catalog_upload": ["", "SERVER_ERROR"]}}}
+    sandbox.post("/sandbox/load", {"world": str(fileless_world), "seed": 1, "faults": faults})
+    answers = [amazon.call(UPLOAD, {"catalogItems": [item()]}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [500, 500, 201]
+    assert [answer.json().get("retryable") for answer in answers] == [False, None, None]
+
+
+def test_dash_cart_stores_have_a_path_of_their_own(
+    amazon: Amazon, sandbox: SandboxClient, fileless_world: Path, tmp_path: Path
+) -> None:
+    world = tmp_path / "world"
+    shutil.copytree(fileless_world, world)
+    stores = json.loads((world / "stores.json").read_text())
+    stores[1]["store_type"] = "DASH_CART"
+    (world / "stores.json").write_text(json.dumps(stores))
+    sandbox.post("/sandbox/load", {"world": str(world), "seed": 1})
+    cart = item(store_id="STORE-002")
+    assert amazon.call(CART_UPLOAD, {"catalogItems": [cart]}).status_code == 201
+    assert amazon.call(UPLOAD, {"catalogItems": [cart]}).status_code == 400
+    assert amazon.call(CART_UPLOAD, {"catalogItems": [item()]}).status_code == 400
+    uploaded(amazon, [item()])
+    body = {"itemSkus": ["SKU-1"], "allApplicableStores": STORES}
+    assert amazon.call(ARCHIVE, body).status_code == 400
+    assert amazon.call(ARCHIVE, {**body, "allApplicableStores": STORES[:1]}).status_code == 201
+
+
+def test_the_summary_tells_what_amazon_saw_of_the_rate(amazon: Amazon, sandbox: SandboxClient) -> None:
+    time.sleep(1.0)
+    for number in range(3):
+        uploaded(amazon, [item(number)])
+    seen = sandbox.get("/sandbox/summary")["catalog"]
+    assert (seen["uploads"], seen["most_calls_in_a_second"], seen["throttled"]) == (3, 3, 0)
+    assert 0 < float(seen["upload_seconds"]) < 1
