@@ -14,17 +14,19 @@ DOC = """
 ### Reconciliation of a store's day
 **What.** Judges every trip of the day: matched, expected (one side only, not yet late), or a break; closes breaks that
 later data has mended; goes over the store's earlier unsettled days again; writes the finance report of the store and of
-all stores (`reports/<day>/<store>.html`, `company.html`, and their workbooks).
+all stores (`reports/<day>/<store>.html`, `company.html`, their workbooks, CSV and Parquet files); copies them to
+`BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by e-mail, where these are set.
 
 **When.** Once for each release of the asset `store_day`, whose partition key is `STORE-001|2026-11-23`. By hand:
 conf `{"store_id": "STORE-001", "business_date": "2026-11-23", "now": "2026-11-24T12:00:00Z"}`.
 
 **Its time** is "now": the moment of the day's release, or conf's `now`. What is late is judged as of then.
 
-**A rerun** is a new revision of the same day. It opens no break twice and deletes none; the reports are replaced.
+**A rerun** is a new revision of the same day, or none where nothing is new. It opens no break twice and deletes none;
+the reports are replaced. The same report is stored and announced once.
 
-**When it fails.** The database or the reports' folder can't be reached: mend that and clear the run. Breaks do not fail
-a run: see `backroom reconcile breaks --open` and docs/reconciliation.md.
+**When it fails.** The database, the reports' folder, S3 or SES can't be reached: mend that and clear the run. Breaks
+do not fail a run: see `backroom reconcile breaks --open` and docs/reconciliation.md.
 """
 
 with DAG(
@@ -46,4 +48,9 @@ with DAG(
         """Write the reports."""
         return reconciliation_tasks.write_reports(runs)
 
-    write_reports(reconcile())
+    @task
+    def deliver(pages: list[str], **context: object) -> list[str]:
+        """Store the reports and announce them."""
+        return reconciliation_tasks.deliver(pages, **context)
+
+    deliver(write_reports(reconcile()))

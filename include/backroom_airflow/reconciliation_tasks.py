@@ -94,6 +94,21 @@ def write_reports(runs: list[int]) -> list[str]:
     return written
 
 
+def deliver(pages: list[str], **context: Any) -> list[str]:
+    """The reports into the bucket, and word of them by e-mail, where the settings name one; the reports' names."""
+    from pathlib import Path
+
+    from backroom.db.engine import engine
+    from backroom.reconciliation import delivery
+
+    now = business_time.of(context)
+    delivered = [
+        delivery.deliver(engine(), delivery.clients(), page=Path(page), now=now) for page in dict.fromkeys(pages)
+    ]
+    log.info("reports delivered", reports=delivered)
+    return [one.report for one in delivered if one is not None]
+
+
 def _released_at(connection: Connection, wanted: Asked) -> datetime | None:
     from sqlalchemy import text
 

@@ -50,9 +50,10 @@ def test_a_run_by_hand_judges_the_day_and_leaves_the_stores_and_the_companys_rep
     assert (kept["revision"], kept["trips"], kept["matched"], kept["breaks_open"]) == (1, 1, 1, 0)
     assert (kept["complete"], kept["as_of"]) == (True, NEXT_MORNING)
     folder = home / "reports" / "2026-03-02"
-    assert {path.name for path in folder.iterdir()} == {
-        "STORE-001.html", "STORE-001.xlsx", "company.html", "company.xlsx",
-    }  # fmt: skip
+    data = {f"STORE-001.{name}.{kind}" for name in ("trips", "lines", "breaks") for kind in ("csv", "parquet")}
+    pages = {f"{stem}.{kind}" for stem in ("STORE-001", "company")
+             for kind in ("html", "xlsx", "figures.csv", "figures.parquet")}  # fmt: skip
+    assert {path.name for path in folder.iterdir()} == data | pages
     assert kept["html_path"] == str(folder / "STORE-001.html")
 
 
@@ -88,10 +89,17 @@ def test_earlier_days_that_were_left_waiting_are_judged_again_and_settled_ones_a
     assert [tuple(row) for row in late] == [(trip, "MISSING_ORDER")]
 
 
-def test_a_report_of_a_superseded_run_is_that_of_the_newest(shop: Books) -> None:
+def test_a_report_of_a_superseded_run_is_that_of_the_newest_and_one_that_stands_is_not_written_again(
+    shop: Books, database: Engine
+) -> None:
     first = reconciliation_tasks.reconcile(**_context(partition_key="STORE-001|2026-03-02"))
-    reconciliation_tasks.reconcile(**_context(partition_key="STORE-001|2026-03-02"))
+    with database.begin() as connection:
+        Books(connection, "STORE-001", trips=["T"]).trip()
+    second = reconciliation_tasks.reconcile(**_context(partition_key="STORE-001|2026-03-02"))
+    again = reconciliation_tasks.reconcile(**_context(partition_key="STORE-001|2026-03-02"))
+    assert first[0] < second[0] == again[0]
     assert [Path(path).name for path in reconciliation_tasks.write_reports(first)] == ["STORE-001.html", "company.html"]
+    assert reconciliation_tasks.write_reports(again) == []
 
 
 @pytest.mark.parametrize("conf", [{}, None, {"store_id": "STORE-001"}, {"store_id": "S", "business_date": "soon"}])

@@ -59,6 +59,7 @@ _CLOSE: Final = text("""
     with closed as (
         update reconciliation_break b set closed_at = :now, resolution = 'LATER_DATA', resolved_by = :actor
         where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
+          and (:whole or b.shopping_trip_id in (select shopping_trip_id from judged_trip))
           and not exists (
             select from found_break f
             where f.shopping_trip_id = b.shopping_trip_id and f.line_number = b.line_number and f.kind = b.kind)
@@ -84,9 +85,14 @@ _SETTLE: Final = text("""
 """)
 
 
-def keep(connection: Connection, store_id: str, business_date: date, now: datetime) -> tuple[int, int]:
-    """(breaks opened or opened again, breaks closed) by this run, whose trips and found breaks are written already."""
-    day = {"store_id": store_id, "day": business_date, "now": now, "actor": ACTOR}
+def keep(
+    connection: Connection, store_id: str, business_date: date, now: datetime, *, whole: bool = True
+) -> tuple[int, int]:
+    """(breaks opened or opened again, breaks closed) by this run, whose trips and found breaks are written already.
+
+    `whole`: all trips of the day were judged; else breaks of the others are left as they are.
+    """
+    day = {"store_id": store_id, "day": business_date, "now": now, "actor": ACTOR, "whole": whole}
     connection.execute(text("drop table if exists pg_temp.kept_break"))
     connection.execute(_COMPARE, day)
     opened = connection.execute(_OPEN, day).rowcount

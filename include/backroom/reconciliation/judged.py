@@ -13,7 +13,7 @@ from backroom.reconciliation.verdict import Verdict
 
 _KEPT: Final = (
     "outcome", "note", "entry_method", "currency", "purchase_total", "charge_state", "charge_captured", "order_total",
-    "order_captured", "ledger_captured", "matched_by", "confidence", "their_trip_id", "reading",
+    "order_captured", "ledger_captured", "matched_by", "confidence", "their_trip_id", "reading", "waits",
 )  # fmt: skip
 _COLUMNS: Final = ", ".join(_KEPT)
 # A person's decision on all breaks of a trip outlives a run that finds them as they were.
@@ -32,6 +32,7 @@ _DIFFERS: Final = text("""
     or exists (
         select from reconciliation_break b
         where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
+          and b.shopping_trip_id in (select shopping_trip_id from judged_trip)
           and not exists (select from found_break f where f.shopping_trip_id = b.shopping_trip_id
                             and f.line_number = b.line_number and f.kind = b.kind))
 """)
@@ -80,6 +81,7 @@ def copy(connection: Connection, judged: Iterable[tuple[Trip, Verdict]]) -> None
                     trip.confidence,
                     trip.their_trip_id,
                     verdict.reading,
+                    bool(verdict.waits),
                 )
             )
     with driver.cursor() as cursor, cursor.copy("copy found_break from stdin") as rows:
@@ -112,3 +114,5 @@ def keep_trips(connection: Connection, run_id: int, store_id: str, business_date
     connection.execute(_KEEP, where | {"run_id": run_id})
     if all_of_them:
         connection.execute(_LEAVE, where)
+        # the figures and the report read what was just written: PostgreSQL must know how much it is
+        connection.execute(text("analyze reconciliation_trip"))

@@ -27,9 +27,9 @@ PLAIN: Final = """
 _KEEP: Final = text("""
     insert into judged_trip
         (shopping_trip_id, outcome, note, entry_method, currency, purchase_total, charge_state, charge_captured,
-         order_total, order_captured, ledger_captured, matched_by, confidence)
+         order_total, order_captured, ledger_captured, matched_by, confidence, waits)
     select shopping_trip_id, 'MATCHED', '', entry_method, store_currency, total, charge_state, captured,
-           order_total, captured_all, case when not test then booked_captured end, matched_by, confidence
+           order_total, captured_all, case when not test then booked_captured end, matched_by, confidence, false
     from trip_side where plain
 """)
 

@@ -73,7 +73,7 @@ def reconcile_day(
         return _stands(connection, before, now)
     run_id, revision = _open_run(connection, day)
     judged.keep_trips(connection, run_id, store_id, business_date, all_of_them=only is None)
-    opened, closed = break_keeping.keep(connection, store_id, business_date, now)
+    opened, closed = break_keeping.keep(connection, store_id, business_date, now, whole=only is None)
     return _close_run(connection, day, run_id, revision, opened=opened, closed=closed)
 
 
@@ -193,12 +193,18 @@ def _newest_run(connection: Connection, store_id: str, business_date: date) -> R
 
 
 def _undecided(connection: Connection, store_id: str, business_date: date) -> list[str]:
-    """The trips whose verdict time alone may change."""
+    """The trips whose verdict time alone may change, and those about which a person has decided since."""
     found = connection.execute(
-        text(
-            "select shopping_trip_id from reconciliation_trip"
-            " where store_id = :store_id and business_date = :day and outcome <> 'MATCHED' order by 1"
-        ),
+        text("""
+            select shopping_trip_id from reconciliation_trip
+            where store_id = :store_id and business_date = :day and waits
+            union
+            select t.shopping_trip_id from reconciliation_trip t
+            join reconciliation_break b using (store_id, business_date, shopping_trip_id)
+            where t.store_id = :store_id and t.business_date = :day and t.outcome = 'BREAK'
+              and b.resolution in ('FORCE_MATCHED', 'WRITTEN_OFF')
+            order by 1
+        """),
         {"store_id": store_id, "day": business_date},
     )
     return list(found.scalars())
@@ -243,7 +249,7 @@ def _stage(connection: Connection) -> None:
                 shopping_trip_id text, outcome text, note text, entry_method text, currency text,
                 purchase_total numeric, charge_state text, charge_captured numeric, order_total numeric,
                 order_captured numeric, ledger_captured numeric, matched_by text, confidence numeric,
-                their_trip_id text, reading text) on commit delete rows;
+                their_trip_id text, reading text, waits boolean) on commit delete rows;
             create temporary table if not exists found_break (
                 shopping_trip_id text, line_number integer, kind text, ours text, theirs text, difference numeric,
                 currency text, explanation text) on commit delete rows;

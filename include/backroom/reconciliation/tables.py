@@ -47,7 +47,7 @@ reconciliation_trip = Table(
     Column("store_id", Identifier, nullable=False),
     Column("business_date", Date, nullable=False),
     Column("shopping_trip_id", Identifier, nullable=False),
-    Column("run_id", BigInteger, ForeignKey("reconciliation_run.run_id"), nullable=False, comment="the newest judge"),
+    Column("run_id", BigInteger, nullable=False, comment="the newest judge"),
     Column("outcome", Text, nullable=False, comment="MATCHED, EXPECTED, BREAK"),
     Column("note", Text, nullable=False, server_default="", comment="what it waits for, or what is worth knowing"),
     Column("entry_method", Text),
@@ -62,6 +62,13 @@ reconciliation_trip = Table(
     Column("confidence", Numeric(3, 2, asdecimal=True), comment="1: the same trip for certain"),
     Column("their_trip_id", Identifier, comment="what Amazon's order calls the trip, where that is another id"),
     Column("reading", Text, comment="SUPERSEDED, FOUND_AFTER_PAYOFF: how the sides came to agree"),
+    Column(
+        "waits",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="time alone may change the verdict: something is due and not late",
+    ),
     CheckConstraint("matched_by in ('TRIP','RECONCILIATION_ID','AMOUNT_TIME_CARD')", name="matched_by"),
     CheckConstraint("outcome in ('MATCHED','EXPECTED','BREAK')", name="outcome"),
     PrimaryKeyConstraint("store_id", "business_date", "shopping_trip_id"),
@@ -102,7 +109,6 @@ Index(
     reconciliation_break.c.business_date,
     postgresql_where=reconciliation_break.c.closed_at.is_(None),
 )
-Index("ix_reconciliation_trip_run", reconciliation_trip.c.run_id)
 
 reconciliation_break_event = Table(
     "reconciliation_break_event",
@@ -152,4 +158,17 @@ processor_payout_line = Table(
     Column("received_at", Instant, nullable=False),
     CheckConstraint("kind in ('CAPTURE','REFUND')", name="kind"),
     PrimaryKeyConstraint("processor", "payout_id", "line_number"),
+)
+
+report_delivery = Table(
+    "report_delivery",
+    metadata,
+    Column("report", Text, nullable=False, comment="its folder and name: 2026-11-23/STORE-001"),
+    Column("content_sha256", Text, nullable=False, comment="over all of its files"),
+    Column("intended_at", Instant, nullable=False),
+    Column("stored_at", Instant, comment="all files are in the bucket"),
+    Column("announcing_at", Instant, comment="the e-mail is about to go, or has gone"),
+    Column("announced_at", Instant, comment="SES has taken it"),
+    Column("message_id", Text),
+    PrimaryKeyConstraint("report", "content_sha256"),
 )

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 ROLES = "backroom_pipeline, backroom_connector, backroom_portal, backroom_console, backroom_reader"
-BOOKS_TABLES = ("reconciliation_break_event", "closed_month", "processor_payout_line")
+BOOKS_TABLES = ("reconciliation_break_event", "closed_month", "processor_payout_line", "report_delivery")
 CONSOLE_ADDS = (
     "audit_entry, review_case, alert, debt_event, refund, refund_event, purchase, purchase_line, charge, charge_event, "
     "stock_due, stock_movement"
@@ -41,6 +41,7 @@ def upgrade() -> None:
     _breaks()
     _closed_months()
     _payouts()
+    _deliveries()
     _grant_books()
     _staff()
     _grant_console()
@@ -78,6 +79,19 @@ def _matching() -> None:
         "reconciliation_trip",
         sa.Column("reading", sa.Text(), comment="SUPERSEDED, FOUND_AFTER_PAYOFF: how the sides came to agree"),
     )
+    op.add_column(
+        "reconciliation_trip",
+        sa.Column(
+            "waits",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="time alone may change the verdict: something is due and not late",
+        ),
+    )
+    # a day's trips are written at once: what would be looked up for each is left out
+    op.drop_constraint("fk_reconciliation_trip_run_id_reconciliation_run", "reconciliation_trip", type_="foreignkey")
+    op.drop_index("ix_reconciliation_trip_run", "reconciliation_trip")
     op.create_check_constraint(
         "matched_by", "reconciliation_trip", "matched_by in ('TRIP','RECONCILIATION_ID','AMOUNT_TIME_CARD')"
     )
@@ -172,11 +186,27 @@ def _payouts() -> None:
     op.create_index("ix_processor_payout_line_shopping_trip_id", "processor_payout_line", ["shopping_trip_id"])
 
 
+def _deliveries() -> None:
+    op.create_table(
+        "report_delivery",
+        sa.Column("report", sa.Text(), nullable=False, comment="its folder and name: 2026-11-23/STORE-001"),
+        sa.Column("content_sha256", sa.Text(), nullable=False, comment="over all of its files"),
+        sa.Column("intended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), comment="all files are in the bucket"),
+        sa.Column("announcing_at", sa.DateTime(timezone=True), comment="the e-mail is about to go, or has gone"),
+        sa.Column("announced_at", sa.DateTime(timezone=True), comment="SES has taken it"),
+        sa.Column("message_id", sa.Text()),
+        sa.PrimaryKeyConstraint("report", "content_sha256", name=op.f("pk_report_delivery")),
+    )
+
+
 def _grant_books() -> None:
     tables = ", ".join(BOOKS_TABLES)
     op.execute(f"grant select on {tables} to backroom_reader, backroom_pipeline, backroom_console")
     op.execute(f"grant insert, update, delete on {tables} to backroom_pipeline")
     op.execute(f"revoke update, delete, truncate on reconciliation_break_event, closed_month from {ROLES}")
+    # a run lets PostgreSQL count what it has just written
+    op.execute("grant maintain on reconciliation_trip to backroom_pipeline")
     # staff decide about breaks, and close months
     op.execute("grant insert on reconciliation_break_event, closed_month to backroom_console")
     op.execute(
@@ -234,11 +264,13 @@ def _grant_console() -> None:
     """What staff's actions write: the same tables as the commands', and no table of the ledger."""
     op.execute(f"grant insert on {CONSOLE_ADDS} to backroom_console")
     op.execute(f"grant update on {CONSOLE_CHANGES} to backroom_console")
+    op.execute("grant update, delete on stock_due to backroom_console")  # due movements are posted by whoever looks
 
 
 def downgrade() -> None:
     op.execute(f"revoke insert on {CONSOLE_ADDS} from backroom_console")
     op.execute(f"revoke update on {CONSOLE_CHANGES} from backroom_console")
+    op.execute("revoke update, delete on stock_due from backroom_console")
     for table in ("staff_sign_in_failure", "staff_session", "staff_member"):
         op.drop_table(table)
     op.execute("drop trigger ledger_transaction_month on ledger_transaction")
@@ -250,7 +282,15 @@ def downgrade() -> None:
     op.execute("comment on column reconciliation_break.closed_at is 'later data closed it by itself'")
     for column in ("owner", "resolution", "resolved_by", "resolved_reason"):
         op.drop_column("reconciliation_break", column)
-    for column in ("matched_by", "confidence", "their_trip_id", "reading"):
+    op.create_index("ix_reconciliation_trip_run", "reconciliation_trip", ["run_id"])
+    op.create_foreign_key(
+        "fk_reconciliation_trip_run_id_reconciliation_run",
+        "reconciliation_trip",
+        "reconciliation_run",
+        ["run_id"],
+        ["run_id"],
+    )
+    for column in ("matched_by", "confidence", "their_trip_id", "reading", "waits"):
         op.drop_column("reconciliation_trip", column)
     for column in ("fingerprint", "figures_fingerprint", "checked_at"):
         op.drop_column("reconciliation_run", column)

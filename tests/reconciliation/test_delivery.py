@@ -1,0 +1,112 @@
+"""Reports are stored and announced once; what is unknown stays unknown and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from moto import mock_aws
+from sqlalchemy import Engine, text
+
+from backroom.errors import ConfigurationError
+from backroom.reconciliation import delivery
+from backroom.reconciliation.delivery import Clients
+from backroom.settings import settings
+from tests.reconciliation.conftest import NEXT_MORNING
+
+
+@pytest.fixture
+def aws(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    """S3 with the bucket, and SES that knows the sender."""
+    for name, value in {
+        "BACKROOM_REPORTS_BUCKET": "finance", "BACKROOM_REPORTS_SENDER": "books@example.com",
+        "BACKROOM_REPORTS_RECIPIENTS": "fay@example.com, olga@example.com", "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    with mock_aws():
+        made = Clients(boto3.client("s3", "us-east-1"), boto3.client("ses", "us-east-1"))
+        made.s3.create_bucket(Bucket="finance")
+        made.ses.verify_email_identity(EmailAddress="books@example.com")
+        yield made
+    settings.cache_clear()
+
+
+def _report(folder: Path, said: str = "one") -> Path:
+    (folder / "2026-03-02").mkdir(exist_ok=True)
+    for ending in ("xlsx", "lines.csv", "html"):
+        page = folder / "2026-03-02" / f"SHOP.{ending}"
+        page.write_text(said)
+    (folder / "2026-03-02" / "OTHER.html").write_text("not mine")
+    return page
+
+
+def _sent(aws: Clients) -> int:
+    return int(float(aws.ses.get_send_quota()["SentLast24Hours"]))
+
+
+def test_a_report_is_stored_whole_and_announced_once(database: Engine, aws: Clients, tmp_path: Path) -> None:
+    page = _report(tmp_path, "first")
+    first = delivery.deliver(database, aws, page=page, now=NEXT_MORNING)
+    again = delivery.deliver(database, aws, page=page, now=NEXT_MORNING + timedelta(hours=1))
+    assert first is not None
+    assert again is not None
+    assert (first.stored, first.announced, again.announced) == (3, True, False)
+    keys = {one["Key"] for one in aws.s3.list_objects_v2(Bucket="finance")["Contents"]}
+    assert keys == {f"reports/2026-03-02/SHOP.{ending}" for ending in ("html", "xlsx", "lines.csv")}
+    mails = _sent(aws)
+    assert delivery.deliver(database, aws, page=_report(tmp_path, "changed"), now=NEXT_MORNING).announced  # type: ignore[union-attr]
+    assert _sent(aws) == 2 * mails
+
+
+def test_an_announcement_whose_outcome_is_unknown_is_not_repeated_and_is_told(
+    database: Engine, aws: Clients, tmp_path: Path
+) -> None:
+    page = _report(tmp_path, "unknown")
+    lost = Clients(aws.s3, _NeverAnswers())
+    with pytest.raises(ReadTimeoutError):
+        delivery.deliver(database, lost, page=page, now=NEXT_MORNING)
+    again = delivery.deliver(database, aws, page=page, now=NEXT_MORNING)
+    assert again is not None
+    assert not again.announced
+    with database.connect() as connection:
+        titles = connection.execute(text("select title from alert")).scalars().all()
+    assert titles == ["It is not known whether the e-mail of report 2026-03-02/SHOP went"]
+
+
+class _NeverAnswers:
+    """SES, whose answer is lost."""
+
+    def send_email(self, **_: object) -> None:
+        raise ReadTimeoutError(endpoint_url="ses")
+
+
+def test_an_announcement_that_ses_refuses_is_made_when_it_is_tried_again(
+    database: Engine, aws: Clients, tmp_path: Path
+) -> None:
+    page = _report(tmp_path, "refused")
+    aws.ses.delete_identity(Identity="books@example.com")
+    with pytest.raises(ClientError, match="MessageRejected"):
+        delivery.deliver(database, aws, page=page, now=NEXT_MORNING)
+    aws.ses.verify_email_identity(EmailAddress="books@example.com")
+    again = delivery.deliver(database, aws, page=page, now=NEXT_MORNING)
+    assert again is not None
+    assert again.announced
+
+
+def test_recipients_without_a_sender_are_refused_and_without_both_nothing_leaves(
+    database: Engine, aws: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKROOM_REPORTS_SENDER", "")
+    settings.cache_clear()
+    with pytest.raises(ConfigurationError, match="BACKROOM_REPORTS_SENDER"):
+        delivery.deliver(database, aws, page=_report(tmp_path), now=NEXT_MORNING)
+    monkeypatch.setenv("BACKROOM_REPORTS_RECIPIENTS", "")
+    monkeypatch.setenv("BACKROOM_REPORTS_BUCKET", "")
+    settings.cache_clear()
+    assert delivery.deliver(database, aws, page=_report(tmp_path), now=NEXT_MORNING) is None

@@ -1,0 +1,58 @@
+"""A run over data that has not changed stands; time that passes and decisions of people are looked at all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Engine
+
+from backroom.reconciliation import breaks
+from backroom.reconciliation.breaks import Filter
+from backroom.reconciliation.runs import RunSummary
+from tests.reconciliation.conftest import NEXT_MORNING, Books, open_store
+
+STORE = "STILL-1"
+
+
+@contextmanager
+def _books(database: Engine) -> Iterator[Books]:
+    """The store in a transaction of its own, which is committed."""
+    with database.begin() as connection:
+        yield Books(connection, STORE)
+
+
+def _run(database: Engine, now: datetime) -> RunSummary:
+    with _books(database) as books:
+        return books.reconcile(now=now)
+
+
+def test_a_run_with_nothing_new_stands_until_something_is_due_or_decided_or_changed(database: Engine) -> None:
+    with _books(database) as books:
+        open_store(books)
+        good, bent = books.trip(), books.trip()
+        books.change("amazon_order", bent, captured=Decimal("9.00"))
+        begun = books.trip(state="CAPTURE_INITIATED", order="OPEN", ended=NEXT_MORNING - timedelta(hours=1))
+        books.post(begun, card_clearing_initiated="8.12", shopper_receivable="-8.12")
+
+    first = _run(database, NEXT_MORNING)
+    again = _run(database, NEXT_MORNING + timedelta(minutes=5))
+    assert (first.unchanged, first.matched, first.expected, first.breaks_open) == (False, 1, 1, 1)
+    assert (again.unchanged, again.run_id, again.breaks_opened, again.breaks_closed) == (True, first.run_id, 0, 0)
+
+    late = _run(database, NEXT_MORNING + timedelta(hours=6))
+    assert (late.unchanged, late.revision, late.expected, late.breaks_open) == (False, 2, 0, 2)
+    assert _run(database, NEXT_MORNING + timedelta(hours=7)).unchanged
+
+    with _books(database) as books:
+        (row,) = breaks.listed(books.connection, Filter(store_id=STORE, shopping_trip_id=bent), now=NEXT_MORNING)
+        breaks.force_match(books.connection, row["break_id"], by="fay", reason="seen", now=NEXT_MORNING)
+    decided = _run(database, NEXT_MORNING + timedelta(hours=8))
+    assert (decided.unchanged, decided.matched, decided.breaks_open) == (False, 2, 1)
+    assert _run(database, NEXT_MORNING + timedelta(hours=9)).unchanged
+
+    with _books(database) as books:
+        books.change("purchase", good, tax_total=Decimal("0.63"), total=Decimal("8.13"))
+    assert _run(database, NEXT_MORNING + timedelta(hours=10)).breaks_opened > 0
