@@ -17,7 +17,8 @@ DOC = """
 Amazon keeps the balance, tells Amazon of each trip whose total or settled amount is not what Amazon last accepted; then
 books what is new. docs/debts.md explains.
 
-**When.** Every 5 minutes, one run at a time. **Its time** is "now": the run's logical date.
+**When.** Every minute, one run at a time: who has paid is let in again within that minute. **Its time** is "now": the
+run's logical date.
 
 **A rerun** reports nothing twice, unless a call's outcome was never heard: a repeat of a report is harmless. What is to
 be told is derived from what is true, so that nothing is lost with a failed run.
@@ -29,7 +30,7 @@ message says what is wrong (credentials, the host). A 429 or 403 does not fail a
 
 with DAG(
     dag_id="payment_status_feedback",
-    schedule=every("*/5 * * * *"),
+    schedule=every("* * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=[Tag.DEBTS, Tag.EVERY_FEW_MINUTES, Tag.MOVES_MONEY, Tag.CALLS_AMAZON],

@@ -27,6 +27,7 @@ COMMANDS = {
     "feeds": "backroom.feeds.commands",
     "charges": "backroom.charges.commands",
     "refunds": "backroom.refunds.commands",
+    "receipts": "backroom.receipts.commands",
     "debts": "backroom.debts.commands",
     "ledger": "backroom.ledger.commands",
     "review": "backroom.reviews.commands",

@@ -18,6 +18,7 @@ class Tag(StrEnum):
     RECONCILIATION = "reconciliation"
     REFUNDS = "refunds"
     REVIEWS = "reviews"
+    SHOPPERS = "shoppers"
 
     # how it runs
     EVERY_FEW_MINUTES = "every-few-minutes"

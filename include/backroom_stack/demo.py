@@ -19,7 +19,7 @@ from backroom.clock import business_day_bounds
 from backroom.db.engine import make_engine
 from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import Settings
-from backroom_stack import demo_report, store_world
+from backroom_stack import demo_report, demo_shopper, store_world
 from backroom_stack.airflow_api import AirflowApi, Run
 from backroom_stack.books_check import compare_books
 from backroom_stack.supervisor import SERVICES, Supervisor
@@ -66,6 +66,7 @@ def run_demo(config: Settings, console: Console, *, trips: int) -> int:
         verdict = compare_books(engine, httpx.get(f"{sandbox}/sandbox/books", timeout=60).json()["trips"])
         summary = httpx.get(f"{sandbox}/sandbox/summary", timeout=60).json()
         agree = demo_report.show(engine, console, day, verdict, summary, airflow, config.home)
+        demo_shopper.show(engine, console, config, stack.environment.secrets["privacy_key"], closing)
         engine.dispose()
     console.print(f"Took {time.monotonic() - began:.0f} s; the day was closed as of {closing:%Y-%m-%d %H:%M} UTC.")
     return 0 if agree else 1

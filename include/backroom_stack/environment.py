@@ -15,6 +15,7 @@ from backroom_stack.stripe_stand_in import STAND_IN_KEY
 
 CONNECTOR_KEY_ID = "AKIDBACKROOMSANDBOX"
 AMAZON_KEY_ID = "AKIDRETAILERBACKROOM"
+SENDER = "receipts@backroom.test"
 # Not handed on: secrets, which each part gets on its own; and what would make every task of Airflow's, a process each,
 # compile all that it imports.
 LEFT_OUT = {
@@ -25,6 +26,7 @@ LEFT_OUT = {
     "BACKROOM_AMAZON_ACCESS_KEY_ID",
     "BACKROOM_AMAZON_SECRET_ACCESS_KEY",
     "BACKROOM_AMAZON_SESSION_TOKEN",
+    "BACKROOM_PRIVACY_KEYS",
     "BACKROOM_PORTAL_APP_PUBLIC_KEY",
     "BACKROOM_PORTAL_APP_ISSUER",
     "BACKROOM_PORTAL_APP_AUDIENCE",
@@ -110,7 +112,28 @@ class Environment:
             "BACKROOM_PORTAL_APP_PUBLIC_KEY": config.portal_app_public_key or public_key(self.secrets),
             "BACKROOM_PORTAL_APP_ISSUER": config.portal_app_issuer or ISSUER,
             "BACKROOM_PORTAL_APP_AUDIENCE": config.portal_app_audience or AUDIENCE,
+            **self._mail(),
+            **self._payment_page(),
             **self._stripe(webhooks=True),
+        }
+
+    def _mail(self) -> dict[str, str]:
+        """The key that addresses are sealed with, where e-mails come from, where their links lead."""
+        config = self.config
+        keys = config.privacy_keys.get_secret_value() if config.privacy_keys else self.secrets["privacy_key"]
+        return {
+            "BACKROOM_PRIVACY_KEYS": keys,
+            "BACKROOM_MAIL_SENDER": config.mail_sender or SENDER,
+            "BACKROOM_PORTAL_PUBLIC_URL": os.environ.get("BACKROOM_PORTAL_PUBLIC_URL")
+            or f"http://127.0.0.1:{config.portal_port}",
+        }
+
+    def _payment_page(self) -> dict[str, str]:
+        """Debts are paid on the sandbox's page, where nothing else is configured."""
+        page = self.config.portal_payment_page
+        return {
+            "BACKROOM_PORTAL_PAYMENT_PAGE": "SANDBOX" if page == "NONE" else page,
+            "BACKROOM_SANDBOX_PROCESSOR_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
         }
 
     def _stripe(self, *, webhooks: bool) -> dict[str, str]:
@@ -135,6 +158,8 @@ class Environment:
             # the DAGs of another authentication mode than the connector's need not know its secret
             "BACKROOM_CONNECTOR_AUTH": "sigv4",
             "BACKROOM_CATALOG_POLL_SECONDS": "1",
+            **self._mail(),
+            **self._payment_page(),
             **self._stripe(webhooks=False),
         }
 

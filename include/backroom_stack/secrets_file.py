@@ -33,6 +33,7 @@ def load_or_make(home: Path) -> dict[str, str]:
     wanted = {name: known.get(name) or secrets.token_urlsafe(24) for name in NAMES}
     # Fernet wants 32 bytes in URL-safe Base64
     wanted["airflow_fernet_key"] = known.get("airflow_fernet_key") or base64.urlsafe_b64encode(os.urandom(32)).decode()
+    wanted["privacy_key"] = known.get("privacy_key") or base64.urlsafe_b64encode(os.urandom(32)).decode()
     wanted["app_signing_key"] = known.get("app_signing_key") or _signing_key()
     if wanted != known:
         write_private(path, json.dumps(wanted, indent=1))

@@ -18,6 +18,8 @@ from jwo_sandbox.aws_clients import client
 
 ACCOUNT = "123456789012"
 REPORTS_BUCKET = "jwo-reports-amazon"
+SENDER = "receipts@backroom.test"
+"""An address that SES takes for verified."""
 REPORTS_KEY_ALIAS = "alias/jwo-reports"
 REPORTS_TOPIC = "jwo-reports"
 CATALOG_TOPIC = "jwo-catalog"
@@ -58,6 +60,7 @@ def create_resources(endpoint_url: str, region: str = "us-east-1") -> dict[str, 
         endpoint_url, region, names["events"], receives, sender=rule, service="events.amazonaws.com"
     )
     _route(endpoint_url, region, made[names["events"]])
+    client("ses", endpoint_url, region).verify_email_identity(EmailAddress=SENDER)
     return made
 
 

@@ -196,7 +196,8 @@ def _form(page: sqlite3.Row, problem: str = "") -> str:
 
 def _document(body: str) -> str:
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sandbox payments</title><link rel="icon" href="data:,">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sandbox payments</title>'
+        '<link rel="icon" href="data:,">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'
         "body{font:17px/1.5 system-ui,sans-serif;margin:0 auto;max-width:30rem;padding:1.5rem;color:#1b1b1f}"
         "fieldset{border:1px solid #888;border-radius:.5rem;margin:0 0 1rem}label{padding:.5rem}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal, format_percent
@@ -58,9 +58,9 @@ class Showing:
 
     def moment(self, at: datetime, time_zone: str) -> str:
         """Day and time in that zone, with the zone's name."""
-        return str(format_datetime(at, "medium", tzinfo=ZoneInfo(time_zone), locale=self.locale)) + (
-            f" {format_datetime(at, 'z', tzinfo=ZoneInfo(time_zone), locale=self.locale)}"
-        )
+        zone = ZoneInfo(time_zone)
+        day = format_date(at.astimezone(zone).date(), "medium", locale=self.locale)
+        return f"{day}, {format_time(at, 'short', tzinfo=zone, locale=self.locale)} {at.astimezone(zone):%Z}"
 
     def day(self, at: datetime | date, time_zone: str = "UTC") -> str:
         """The day, in that zone."""

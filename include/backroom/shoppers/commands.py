@@ -16,7 +16,7 @@ from backroom.command_line import needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.money import round_amount
-from backroom.shoppers import card_commands, registry
+from backroom.shoppers import card_commands, privacy_commands, registry
 from backroom.shoppers.loyalty import load_loyalty
 
 app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys, loyalty.", no_args_is_help=True)
@@ -117,3 +117,4 @@ def _set_flag(shopper_id: str, flagged: bool, reason: str, now: datetime | None)
 
 
 card_commands.add_to(app)
+privacy_commands.add_to(app)

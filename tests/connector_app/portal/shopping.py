@@ -75,7 +75,8 @@ class Shopping:
         """Three lines, one promotion, tax: 12.30; captured, or a debt."""
         trip = named or f"trip-{next(_numbers)}"
         values = {
-            "trip": trip, "store": store, "shopper": shopper, "card": card, "at": at, "began": at - timedelta(minutes=9),
+            "trip": trip, "store": store, "shopper": shopper, "card": card, "at": at,
+            "began": at - timedelta(minutes=9),
             "day": (at - timedelta(hours=6)).date(), "entry": "APP" if shopper else "CREDIT_CARD",
             "state": "CAPTURED" if paid else "IN_DEBT", "captured": Decimal("12.30") if paid else 0,
         }  # fmt: skip
@@ -84,7 +85,7 @@ class Shopping:
             " shopper_id, shopper_identity, trip_started_at, trip_ended_at, state, currency, list_total,"
             " promotion_total, tax_total, total, body_hash, raw_body, response_body, received_at) values"
             " (cast(:trip as text), cast(:trip as text), 'r', :store, :day, :entry, :shopper, :card, :began, :at,"
-            " 'PRICED', 'USD', 12.20, 0.75, 0.85, 12.30, 'h', '{\"shopperIdentity\": {\"id\": \"somebody\"}}', '', :at)",
+            " 'PRICED', 'USD', 12.20, 0.75, 0.85, 12.30, 'h', '{\"device\": \"somebody\"}', '', :at)",
             **values,
         )
         promotion = [{"promotion_id": "P1", "kind": "LINE_AMOUNT", "description": "Bakery week", "amount": "0.75"}]
