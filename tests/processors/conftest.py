@@ -48,6 +48,7 @@ SANDBOX_KEY = "key-of-the-tests"
 GOOD, DECLINED = "4242424242424242", "4000000000000341"
 PATIENCE = 0.6
 _numbers = itertools.count(1)
+_http = httpx.Client(timeout=10)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +97,7 @@ def processor_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            if _http.get(url).status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -262,12 +263,12 @@ class Shop:
         self.control("faults", {"subjects": subjects})
 
     def control(self, what: str, body: dict[str, Any]) -> None:
-        answer = httpx.post(f"{self.url}/sandbox/processor/{what}", json=body, timeout=10)
+        answer = _http.post(f"{self.url}/sandbox/processor/{what}", json=body)
         assert answer.status_code == 200, answer.text
 
     def books(self) -> dict[str, Any]:
         """What the sandbox's processor holds, took and gave back."""
-        told: dict[str, Any] = httpx.get(f"{self.url}/sandbox/processor/books", timeout=10).json()
+        told: dict[str, Any] = _http.get(f"{self.url}/sandbox/processor/books").json()
         return told
 
     def payments(self) -> list[tuple[str, Decimal, Decimal]]:

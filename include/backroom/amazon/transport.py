@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from backroom.amazon import exact_json
+from backroom.amazon.authorities import authorities
 from backroom.amazon.outcomes import Answer, Outcome, Problem, judge
 from backroom.errors import ConfigurationError
 from backroom.settings import Settings
@@ -72,6 +73,7 @@ class Transport:
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=5),
             headers={"User-Agent": "backroom", "Accept": "application/json"},
             trust_env=False,
+            verify=authorities(),
             event_hooks={"request": [self._not_too_late]},
         )
 

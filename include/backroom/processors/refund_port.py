@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -49,13 +50,31 @@ class RecordedRefunds:
 
 @contextmanager
 def refunds_by_processor(engine: Engine, config: Settings, *, now: datetime) -> Iterator[Mapping[str, RecordedRefunds]]:
-    """One for each processor that is set up, by name."""
+    """One for each processor that is set up, by name; a client is opened when it is first asked for."""
     with ExitStack() as stack:
-        ports: dict[str, RecordedRefunds] = {}
-        for name in PROCESSORS:
-            try:
-                processor = stack.enter_context(processor_of(name, config))
-            except ConfigurationError:
-                continue  # a refund that needs it waits, and says that it is not set up
-            ports[name] = RecordedRefunds(engine, processor, now=now)
-        yield ports
+        yield _OnDemand(stack, engine, config, now)
+
+
+class _OnDemand(Mapping[str, RecordedRefunds]):
+    """Thread-safe. A processor that is not set up is not there: a refund that needs it waits, and says so."""
+
+    def __init__(self, stack: ExitStack, engine: Engine, config: Settings, now: datetime) -> None:
+        self._stack, self._engine, self._config, self._now = stack, engine, config, now
+        self._lock = threading.Lock()
+        self._opened: dict[str, RecordedRefunds] = {}
+
+    def __getitem__(self, name: str) -> RecordedRefunds:
+        with self._lock:
+            if name not in self._opened:
+                try:
+                    processor = self._stack.enter_context(processor_of(name, self._config))
+                except ConfigurationError as error:
+                    raise KeyError(name) from error
+                self._opened[name] = RecordedRefunds(self._engine, processor, now=self._now)
+            return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PROCESSORS)
+
+    def __len__(self) -> int:
+        return len(PROCESSORS)

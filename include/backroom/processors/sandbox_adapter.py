@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from backroom.amazon import exact_json
+from backroom.amazon.authorities import authorities
 from backroom.amazon.transport import is_loopback, parsed
 from backroom.errors import ConfigurationError
 from backroom.money import Money
@@ -51,6 +52,7 @@ class SandboxProcessor:
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=5),
             headers={"User-Agent": "backroom"} | ({"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}),
             trust_env=False,
+            verify=authorities(),
         )
 
     def close(self) -> None:

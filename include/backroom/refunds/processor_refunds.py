@@ -21,7 +21,21 @@ from backroom.settings import Settings
 def refund_ports(engine: Engine, config: Settings, *, now: datetime) -> Iterator[Mapping[str, RefundPort]]:
     """Every processor that is set up, by name, at one business time."""
     with refunds_by_processor(engine, config, now=now) as recorded:
-        yield {name: ProcessorRefunds(one) for name, one in recorded.items()}
+        yield _Ports(recorded)
+
+
+class _Ports(Mapping[str, RefundPort]):
+    def __init__(self, recorded: Mapping[str, RecordedRefunds]) -> None:
+        self._recorded = recorded
+
+    def __getitem__(self, name: str) -> RefundPort:
+        return ProcessorRefunds(self._recorded[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recorded)
+
+    def __len__(self) -> int:
+        return len(self._recorded)
 
 
 class ProcessorRefunds:
