@@ -158,17 +158,23 @@ def _ask_for_a_refund(world: World, *, by: str) -> int:
         " where shopping_trip_id = :t", t=trip,
     )  # fmt: skip
     with world.engine.begin() as connection:
-        return int(
+        request = int(
             connection.execute(
                 text(
                     "insert into refund_request (asked_key, shopping_trip_id, store_id, currency, amount, reason, note,"
-                    " requested_by, requested_at, needs_approval, state) values ('ask ' || cast(:trip as text), :trip,"
-                    " :store, 'USD', 3, 'DAMAGED_ITEM', 'the bottle was broken', :by, :at, true, 'AWAITING_APPROVAL')"
+                    " requested_by, requested_at, needs_approval, goods_returned, state)"
+                    " values ('ask ' || cast(:trip as text), :trip, :store, 'USD', 3, 'DAMAGED_ITEM',"
+                    " 'the bottle was broken', :by, :at, true, true, 'AWAITING_APPROVAL')"
                     " returning request_id"
                 ),
                 {"trip": trip, "store": world.shop.store_id, "by": by, "at": NOW - timedelta(hours=1)},
             ).scalar_one()
         )
+        connection.execute(
+            text("insert into refund_request_line (request_id, line_number, quantity, amount) values (:id, 1, 1, 3)"),
+            {"id": request},
+        )
+    return request
 
 
 @dataclass

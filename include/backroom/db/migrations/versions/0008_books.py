@@ -264,13 +264,16 @@ def _grant_console() -> None:
     """What staff's actions write: the same tables as the commands', and no table of the ledger."""
     op.execute(f"grant insert on {CONSOLE_ADDS} to backroom_console")
     op.execute(f"grant update on {CONSOLE_CHANGES} to backroom_console")
-    op.execute("grant update, delete on stock_due to backroom_console")  # due movements are posted by whoever looks
+    # due movements are posted by whoever looks, and a sale is locked while goods come back
+    op.execute("grant update, delete on stock_due to backroom_console")
+    op.execute("grant update (export_id) on stock_movement to backroom_console")
 
 
 def downgrade() -> None:
     op.execute(f"revoke insert on {CONSOLE_ADDS} from backroom_console")
     op.execute(f"revoke update on {CONSOLE_CHANGES} from backroom_console")
     op.execute("revoke update, delete on stock_due from backroom_console")
+    op.execute("revoke update (export_id) on stock_movement from backroom_console")
     for table in ("staff_sign_in_failure", "staff_session", "staff_member"):
         op.drop_table(table)
     op.execute("drop trigger ledger_transaction_month on ledger_transaction")

@@ -1,0 +1,177 @@
+"""What each page lets a person do: with a reason, by their name, in the audit trail, and once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from werkzeug.test import TestResponse
+
+from backroom.reviews import showing
+from tests.connector_app.console.world import Browser, Console, World
+
+
+def said(browser: Browser, answer: TestResponse) -> str:
+    """What the next page says."""
+    assert answer.status_code == 303, answer.text
+    return browser.get(answer.location).text
+
+
+def audited(world: World, action: str) -> list[tuple[str, str]]:
+    """(who, why) of each entry of that action."""
+    return world.rows("select actor, reason from audit_entry where action = :action order by entry_id", action=action)  # type: ignore[return-value]
+
+
+def test_a_case_decided_here_is_settled_for_airflow_and_the_second_decision_does_not_count(
+    console: Console, world: World
+) -> None:
+    case, fay, ann = world.ids["parked"], console.as_("fay"), console.as_("ann")
+    path = f"/cases/{case}"
+    assert fay.post(path, reason="seen").status_code == 409  # no choice
+    assert fay.post(path, choice="captured", reason="  ").status_code == 409  # no reason
+    assert fay.post(path, choice="burn_it", reason="seen").status_code == 409
+    token = ann.token(path)  # ann has the page open as well
+    with world.engine.connect() as connection:
+        assert showing.decision_of(connection, case) is None
+        assert showing.decided_among(connection, [case]) == {}
+    assert "is decided: captured" in said(fay, fay.post(path, choice="captured", reason="Amazon's ticket 4"))
+    with world.engine.connect() as connection:
+        assert showing.decided_among(connection, [case]) == {case: "captured"}  # what Airflow's waiting task looks at
+        standing = showing.decision_of(connection, case)
+    assert standing is not None
+    assert (standing.decision, standing.decided_by) == ("captured", "fay")
+    second = ann.client.post(path, data={"form_token": token, "choice": "not_captured", "reason": "no"})
+    assert second.status_code == 409
+    assert "was decided already: captured by fay" in second.text
+    assert audited(world, "review.decide") == [("fay", "Amazon's ticket 4")]
+
+
+def test_a_case_answered_in_airflow_first_is_told_to_who_decides_it_here(console: Console, world: World) -> None:
+    case, olga = world.ids["bad"], console.as_("olga")
+    token = olga.token(f"/cases/{case}")
+    with world.engine.begin() as connection:
+        showing.answer(connection, case, "price_again", by="carla", reason="in Airflow", now=console.clock[0])
+    answer = olga.client.post(
+        f"/cases/{case}", data={"form_token": token, "choice": "charge_nothing", "reason": "mine"}
+    )
+    assert answer.status_code == 409
+    assert "decided already: price_again by carla" in answer.text
+    with world.engine.begin() as connection:  # open again for the cart's own page
+        connection.exec_driver_sql(
+            f"update review_case set decision = null, decided_by = null, decided_at = null where case_id = {case}"
+        )
+
+
+def test_a_bad_cart_s_line_is_named_and_the_cart_is_charged(console: Console, world: World) -> None:
+    trip, olga = world.trips["bad"], console.as_("olga")
+    path = f"/carts/{trip}"
+    for fields, complaint in (
+        ({"reason": "seen"}, "Say of at least one line"),
+        ({"sku-2": "SOAP"}, "Say why"),
+        ({"sku-2": "SOAP", "drop-2": "on", "reason": "seen"}, "not both"),
+        ({"sku-2": "NOTHING", "reason": "seen"}, "is no SKU"),
+        ({"sku-9": "SOAP", "reason": "seen"}, "has no line 9"),
+    ):
+        refused = olga.post(path, **fields)
+        assert refused.status_code == 409
+        assert complaint in refused.text
+    kept = olga.post(path, **{"sku-2": "NOTHING", "reason": "what was typed stays"}).text
+    assert 'value="NOTHING"' in kept
+    assert "what was typed stays" in kept
+    assert "8.60 USD are to be charged" in said(olga, olga.post(path, **{"sku-2": "SOAP", "reason": "on the shelf"}))
+    assert world.rows("select state from purchase where shopping_trip_id = :t", t=trip) == [("PRICED",)]
+    assert world.rows("select state, total from charge where shopping_trip_id = :t", t=trip) == [
+        ("DUE", Decimal("8.60"))
+    ]
+    assert audited(world, "carts.resolve") == [("olga", "on the shelf")]
+
+
+def test_a_debt_is_written_off_once_and_then_forgiven(console: Console, world: World) -> None:
+    path, fay = f"/debts/{world.trips['debt']}", console.as_("fay")
+    assert fay.post(path, do="write_off", reason="").status_code == 409
+    assert fay.post(path, do="burn", reason="x").status_code == 409
+    assert fay.post(path, do="forgive", reason="x").status_code == 409
+    token = fay.token(path)
+    assert "Written off: 18.4" in said(fay, fay.post(path, do="write_off", reason="the shopper has moved away"))
+    again = fay.client.post(path, data={"form_token": token, "do": "write_off", "reason": "twice"})
+    assert (again.status_code, "nothing is outstanding" in again.text) == (409, True)
+    assert "Forgiven" in said(fay, fay.post(path, do="forgive", reason="an apology"))
+    assert world.rows("select state, outstanding, forgiven_at is not null from debt") == [("WRITTEN_OFF", 0, True)]
+    assert audited(world, "debt.write_off") + audited(world, "debt.forgive") == [
+        ("fay", "the shopper has moved away"), ("fay", "an apology"),
+    ]  # fmt: skip
+
+
+def test_nobody_decides_a_refund_that_they_asked_for_and_another_does(console: Console, world: World) -> None:
+    own, other, fay = world.ids["own_refund"], world.ids["refund"], console.as_("fay")
+    page = fay.get(f"/refunds/{own}").text
+    assert "You asked for this refund" in page
+    assert "Approve" not in page
+    refused = fay.post(f"/refunds/{own}", do="approve", reason="mine")
+    assert (refused.status_code, "someone else must decide it" in refused.text) == (409, True)
+    assert "is approved" in said(fay, fay.post(f"/refunds/{other}", do="approve", reason="the photo shows it"))
+    parts = world.rows("select instrument, amount, state from refund where request_id = :id", id=other)
+    assert [(instrument, state) for instrument, _, state in parts] == [("CAPTURE", "DUE")]
+    assert world.one("select quantity from stock_movement where kind = 'RETURN'") == 1  # the goods are back
+    ann = console.as_("ann")
+    assert "is rejected" in said(ann, ann.post(f"/refunds/{own}", do="reject", reason="no receipt"))
+    assert (audited(world, "refund.approve"), audited(world, "refund.reject")) == (
+        [("fay", "the photo shows it")], [("ann", "no receipt")],
+    )  # fmt: skip
+
+
+def test_a_break_is_taken_noted_matched_and_written_off(console: Console, world: World) -> None:
+    fay, first, second = console.as_("fay"), world.ids["break"], world.ids["second_break"]
+    assert "is olga&#39;s work" in said(
+        fay, fay.post(f"/breaks/{first}", do="assign", owner="olga", reason="her store")
+    )
+    assert f'href="/breaks/{first}"' in fay.get("/breaks?owner=olga").text
+    assert f'href="/breaks/{first}"' not in fay.get("/breaks?owner=nobody").text
+    assert "Noted" in said(fay, fay.post(f"/breaks/{first}", do="note", reason="asked Amazon"))
+    assert "No money has moved" in said(fay, fay.post(f"/breaks/{first}", do="force_match", reason="one cent"))
+    assert "is written off" in said(fay, fay.post(f"/breaks/{second}", do="write_off", reason="too small"))
+    assert fay.post(f"/breaks/{second}", do="write_off", reason="again").status_code == 409
+    page = fay.get(f"/breaks/{first}").text
+    for words in ("to olga: her store", "asked Amazon", "one cent"):
+        assert words in page
+    assert world.rows("select resolution, resolved_by from reconciliation_break order by break_id")[:2] == [
+        ("FORCE_MATCHED", "fay"), ("WRITTEN_OFF", "fay"),
+    ]  # fmt: skip
+
+
+def test_a_refused_cart_is_taken_after_all(console: Console, world: World) -> None:
+    path, olga = f"/refused-carts/{world.ids['refused']}", console.as_("olga")
+    assert olga.post(path, do="dismiss", reason="").status_code == 409
+    assert "Taken: trip" in said(olga, olga.post(path, do="retry"))
+    late = olga.post(path, "/", do="dismiss", reason="late")
+    assert (late.status_code, "is settled: TAKEN by olga" in late.text) == (409, True)
+    assert f'href="{path}"' in olga.get("/refused-carts?show=settled").text
+
+
+def test_what_people_write_is_text_and_stays_text(console: Console, world: World) -> None:
+    fay = console.as_("fay")
+    fay.post(f"/breaks/{world.ids['third_break']}", do="note", reason="<script>alert(1)</script> & <b>bold</b>")
+    page = fay.get(f"/breaks/{world.ids['third_break']}").text
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &lt;b&gt;bold&lt;/b&gt;" in page
+
+
+def test_what_was_done_is_said_once(console: Console, world: World) -> None:
+    fay, path = console.as_("fay"), f"/breaks/{world.ids['third_break']}"
+    answer = fay.post(path, do="note", reason="once")
+    assert "Noted in the break" in fay.get(answer.location).text
+    assert "Noted in the break" not in fay.get(answer.location).text
+
+
+def test_who_is_disabled_or_gets_another_role_feels_it_at_the_next_click(console: Console, world: World) -> None:
+    from backroom.staff import members
+
+    browser = console.anonymous()
+    browser.sign_in("ann")
+    with world.engine.begin() as connection:
+        members.set_roles(connection, "ann", ["support"], by="x", reason="moved", now=console.clock[0])
+    assert browser.get("/breaks").status_code == 403
+    with world.engine.begin() as connection:
+        members.disable(connection, "ann", by="x", reason="left", now=console.clock[0] + timedelta(seconds=1))
+    assert browser.get("/").status_code == 303
+    assert console.anonymous().sign_in("ann").status_code == 401
