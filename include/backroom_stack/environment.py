@@ -62,6 +62,7 @@ class Environment:
             "BACKROOM_LOG_LEVEL": config.log_level,
             "BACKROOM_CONNECTOR_PORT": str(config.connector_port),
             "BACKROOM_PORTAL_PORT": str(config.portal_port),
+            "BACKROOM_CONSOLE_PORT": str(config.console_port),
             "BACKROOM_SANDBOX_PORT": str(config.sandbox_port),
             "BACKROOM_AWS_PORT": str(config.aws_port),
             "BACKROOM_AIRFLOW_PORT": str(config.airflow_port),
@@ -136,6 +137,15 @@ class Environment:
             "BACKROOM_SANDBOX_PROCESSOR_URL": f"http://127.0.0.1:{self.config.sandbox_port}",
         }
 
+    def console(self, *, airflow: bool) -> dict[str, str]:
+        """The console: its own role, and where Airflow's page is, if it runs here."""
+        known = self.config.console_airflow_url
+        here = f"http://127.0.0.1:{self.config.airflow_port}" if airflow else ""
+        return self.common() | {
+            "BACKROOM_DATABASE_URL": self.role_url("console"),
+            "BACKROOM_CONSOLE_AIRFLOW_URL": known or here,
+        }
+
     def _stripe(self, *, webhooks: bool) -> dict[str, str]:
         """Where the stand-in is, with a key that it takes; for who hears of payments, what they are signed with."""
         if not self.stripe_stand_in:
@@ -169,6 +179,7 @@ class Environment:
         port = self.config.airflow_port
         return self.pipeline() | {
             "BACKROOM_SCHEDULES": "on" if schedules else "off",
+            "BACKROOM_CONSOLE_URL": self.config.console_url or f"http://127.0.0.1:{self.config.console_port}",
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),

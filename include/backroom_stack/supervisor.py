@@ -27,7 +27,7 @@ from backroom_stack.environment import Environment
 from backroom_stack.part import Part, PartFailed, answers, run_to_end
 from backroom_stack.secrets_file import load_or_make, write_private
 
-SERVICES = ("db", "aws", "sandbox", "connector", "portal", "airflow")
+SERVICES = ("db", "aws", "sandbox", "connector", "portal", "console", "airflow")
 ASKED_FOR = ("stripe",)
 """Parts that start only where they are named: a system without a store that charges through Stripe needs none."""
 PORTS = {
@@ -35,6 +35,7 @@ PORTS = {
     "sandbox": ("sandbox_port", "the sandbox", "BACKROOM_SANDBOX_PORT"),
     "connector": ("connector_port", "the connector", "BACKROOM_CONNECTOR_PORT"),
     "portal": ("portal_port", "the portal", "BACKROOM_PORTAL_PORT"),
+    "console": ("console_port", "the console", "BACKROOM_CONSOLE_PORT"),
     "stripe": ("stripe_port", "the Stripe stand-in", "BACKROOM_STRIPE_PORT"),
     "airflow": ("airflow_port", "Airflow", "BACKROOM_AIRFLOW_PORT"),
 }
@@ -100,6 +101,8 @@ class Supervisor:
             steps.append(self._connector)
         if "portal" in self.services:
             steps.append(self._portal)
+        if "console" in self.services:
+            steps.append(self._console)
         if "stripe" in self.services:
             steps.append(self._stripe)
         if "airflow" in self.services:
@@ -214,6 +217,17 @@ class Supervisor:
                 self.environment.portal(),
                 self.logs / "portal.log",
                 answers(f"http://127.0.0.1:{self.config.portal_port}/readyz"),
+            )
+        )
+
+    def _console(self) -> None:
+        self._start(
+            Part(
+                "the console",
+                [sys.executable, "-m", "connector_app.console"],
+                self.environment.console(airflow="airflow" in self.services),
+                self.logs / "console.log",
+                answers(f"http://127.0.0.1:{self.config.console_port}/readyz"),
             )
         )
 
