@@ -82,6 +82,7 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/progress", _progress(sandbox, player)),
         Route("/sandbox/books", _books(sandbox)),
         Route("/sandbox/summary", _summary(sandbox)),
+        Route("/sandbox/catalog-rate", _catalog_rate(sandbox)),
         Route("/sandbox/truth", _truth(sandbox)),
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
         *outside_routes(sandbox, held),
@@ -185,6 +186,15 @@ def _summary(sandbox: Sandbox) -> Endpoint:
 
 
 MOST_TRIPS = 20_000  # asked for at once
+
+
+def _catalog_rate(sandbox: Sandbox) -> Endpoint:
+    """What was seen of the rate, without working through what has come."""
+
+    async def endpoint(_: Request) -> Response:
+        return json_answer(200, sandbox.catalog.rate.figures())
+
+    return endpoint
 
 
 def _trips(sandbox: Sandbox) -> Endpoint:

@@ -40,8 +40,7 @@ def stage(
     Each of `stores` must have at least a row somewhere. With `only_store`, other stores' rows are passed over. The
     temporary tables live until the transaction's end. Raises SourceFileError.
     """
-    connection.execute(text(_STAGED_ITEM))
-    connection.execute(text(_STAGED_BARCODE))
+    make_tables(connection)
     seen: set[str] = {part.store for part in parts if part.store is not None}
     read = _read(connection, run_id, parts, currencies, seen, only_store)
     if missing := sorted(set(stores) - seen):
@@ -58,6 +57,12 @@ def stage(
         text("select count(*) from catalog_rejection where run_id = :run"), {"run": run_id}
     ).scalar_one()
     return Staged(read, rejected)
+
+
+def make_tables(connection: Connection) -> None:
+    """The empty `staged_item` and `staged_barcode`, until the transaction's end."""
+    connection.execute(text(_STAGED_ITEM))
+    connection.execute(text(_STAGED_BARCODE))
 
 
 def _read(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -22,6 +23,7 @@ from backroom.errors import BackroomError
 from backroom.settings import Settings, settings
 from backroom.stores.registry import all_stores, require_store
 
+WORK_MEMORY: Final = "128MB"  # of each sort and hash join while a source is compared
 _LOCK = 5_417_001  # of pg_advisory_xact_lock: one catalog is read, and one difference planned, at a time
 _log = structlog.get_logger()
 
@@ -155,7 +157,7 @@ def _take_in(
     stores = all_stores(connection)
     wanted = [store.store_id for store in stores if store.active and store_id in (None, store.store_id)]
     config: Settings = settings()
-    connection.execute(text("select set_config('work_mem', '128MB', true)"))
+    connection.execute(text("select set_config('work_mem', :memory, true)"), {"memory": WORK_MEMORY})
     with opened(source, wanted, store_id) as parts:
         read = staging.stage(
             connection,
