@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from tests.processors.conftest import DECLINED, NOON, Shop, hours, minutes
 
 D = Decimal
@@ -113,3 +115,25 @@ def test_a_shopper_without_an_instrument_owes_what_they_took(sandbox_shop: Shop)
         sandbox_shop.work(NOON + minutes(31 * tries))
     assert sandbox_shop.charge(trip)["state"] == "IN_DEBT"
     assert sandbox_shop.books()["payments"] == []
+
+
+@pytest.mark.parametrize("fault", ["DROPPED_AFTER", "HANGS_AFTER", "SERVER_ERROR_AFTER", "DROPPED_BEFORE"])
+def test_a_capture_whose_answer_is_lost_is_looked_up_and_made_once(sandbox_shop: Shop, fault: str) -> None:
+    shop = sandbox_shop
+    who = shop.shopper_of(shop.card())
+    event = shop.enter(who)
+    shop.work_holds()
+    trip = shop.leave(who, event, "12.30")
+    shop.faults(**{event: {"capture": [fault]}})
+    shop.work(NOON + minutes(5))
+    assert shop.charge(trip)["state"] == "UNKNOWN"
+    for minute in range(10, 60, 10):
+        shop.look_up(NOON + minutes(minute))
+        shop.gather(NOON + minutes(minute) + minutes(1))
+        shop.work(NOON + minutes(minute) + minutes(2))
+    charge = shop.charge(trip)
+    assert (charge["state"], charge["captured"]) == ("CAPTURED", D("12.30"))
+    assert [(one["state"], D(str(one["captured"]))) for one in shop.books()["payments"]] == [("CAPTURED", D("12.30"))]
+    asked = [one for one in shop.books()["calls"] if one["operation"] == "capture"]
+    assert len(asked) == (2 if fault == "DROPPED_BEFORE" else 1), "again only once it is known that it was not made"
+    shop.post(NOON + hours(2))
