@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from airflow.plugins_manager import AirflowPlugin
+
+from backroom_airflow.standing_page import PREFIX, VIEW, standing_app
 
 
 class BackroomPlugin(AirflowPlugin):
-    """Names the plugin; operators, triggers and assets are imported by their module, so that nothing loads twice."""
+    """One page in the UI. Operators, triggers and assets are imported by their module, so that none loads twice."""
 
     name = "backroom"
+    fastapi_apps: ClassVar[list[Any]] = [{"app": standing_app, "url_prefix": PREFIX, "name": "Backroom"}]
+    external_views: ClassVar[list[Any]] = [VIEW]
