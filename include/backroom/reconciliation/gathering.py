@@ -88,21 +88,6 @@ _BOOKED: Final = """
     join ledger_posting p using (transaction_id)
     group by t.shopping_trip_id
 """
-_NEWS: Final = """
-    select shopping_trip_id, max(last_at) as last_at from (
-        select e.shopping_trip_id, max(e.happened_at) as last_at
-        from charge_event e join day_trip using (shopping_trip_id) group by 1
-        union all
-        select a.shopping_trip_id, max(a.intended_at)
-        from charge_attempt a join day_trip using (shopping_trip_id) group by 1
-        union all
-        select e.shopping_trip_id, max(e.happened_at)
-        from refund_event e join day_trip using (shopping_trip_id) group by 1
-        union all
-        select e.shopping_trip_id, max(e.happened_at)
-        from debt_event e join day_trip using (shopping_trip_id) group by 1
-    ) news group by shopping_trip_id
-"""
 # What we gave back: all that undoes the sale, what left by the trip's own card, and what returns a second payment.
 _REFUNDED: Final = """
     select r.shopping_trip_id,
@@ -162,7 +147,7 @@ _PAID_OUT: Final = """
 _SIDES: Final = f"""
 create temporary table trip_side on commit drop as
 select *, coalesce({PLAIN}, false) as plain from (
-with seen as materialized ({_SEEN}), booked as materialized ({_BOOKED}), news as materialized ({_NEWS}),
+with seen as materialized ({_SEEN}), booked as materialized ({_BOOKED}),
      refunded as materialized ({_REFUNDED}), heard as materialized ({_HEARD}), paid_out as materialized ({_PAID_OUT}),
      lines as (select shopping_trip_id, count(*) as differing from differing_line group by 1),
      unbilled as (select shopping_trip_id, count(*) as lines from unbilled_line join day_trip using (shopping_trip_id)
@@ -175,7 +160,7 @@ select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FIL
        p.tax_total, p.tax_included_total, p.total, p.trip_started_at, asked.subject is not null as case_open,
        coalesce(unbilled.lines, 0) as unbilled, coalesce(lines.differing, 0) as differing,
        c.state as charge_state, c.currency as charge_currency, c.total as charge_total, c.captured,
-       c.capture_initiated, c.expires_at, greatest(news.last_at, c.updated_at) as changed_at,
+       c.capture_initiated, c.expires_at, c.updated_at as charge_updated_at,
        coalesce(d.amount, 0) as debt, coalesce(d.outstanding, 0) as debt_open, coalesce(d.returned, 0) as debt_returned,
        seen.order_id, seen.status as order_status, seen.entry_method as order_entry_method,
        seen.currency as order_currency, seen.order_total, seen.captured_all, seen.refunded_all,
@@ -199,7 +184,6 @@ left join charge c on c.shopping_trip_id = trip.shopping_trip_id and c.store_id 
 left join debt d on d.shopping_trip_id = trip.shopping_trip_id and d.store_id = :store_id
 left join seen on seen.shopping_trip_id = trip.shopping_trip_id
 left join booked b on b.shopping_trip_id = trip.shopping_trip_id
-left join news on news.shopping_trip_id = trip.shopping_trip_id
 left join refunded r on r.shopping_trip_id = trip.shopping_trip_id
 left join heard on heard.shopping_trip_id = trip.shopping_trip_id
 left join paid_out on paid_out.shopping_trip_id = trip.shopping_trip_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, text
 
@@ -24,11 +25,35 @@ from backroom.reconciliation.sides import (
 
 FETCHED_AT_ONCE = 2_000
 
+# When a trip was last heard of: looked up for those that the rules judge, since for the others time does not matter.
+_NEWS: Final = """
+    select shopping_trip_id, max(last_at) as last_at from (
+        select e.shopping_trip_id, max(e.happened_at) as last_at
+        from charge_event e join asked using (shopping_trip_id) group by 1
+        union all
+        select a.shopping_trip_id, max(a.intended_at)
+        from charge_attempt a join asked using (shopping_trip_id) group by 1
+        union all
+        select e.shopping_trip_id, max(e.happened_at)
+        from refund_event e join asked using (shopping_trip_id) group by 1
+        union all
+        select e.shopping_trip_id, max(e.happened_at)
+        from debt_event e join asked using (shopping_trip_id) group by 1
+    ) news group by shopping_trip_id
+"""
+_TRIPS: Final = text(f"""
+    with asked as materialized (select shopping_trip_id from trip_side where not plain),
+         news as materialized ({_NEWS})
+    select s.*, greatest(news.last_at, s.charge_updated_at) as changed_at
+    from trip_side s left join news using (shopping_trip_id)
+    where not s.plain order by s.shopping_trip_id
+""")  # noqa: S608 - constants of this file only
+
 
 def trips(connection: Connection, *, token_life: timedelta) -> Iterator[list[Trip]]:
     """The gathered trips that are not plainly matched, in batches; between two the connection is free."""
     result = connection.execute(
-        text("select * from trip_side where not plain order by shopping_trip_id"),
+        _TRIPS,
         execution_options={"stream_results": True, "yield_per": FETCHED_AT_ONCE},
     )
     for batch in result.mappings().partitions(FETCHED_AT_ONCE):

@@ -269,7 +269,10 @@ SECTIONS: Final = (
                (select count(*) from catalog_item where store_id = :store_id and gone) as gone,
                (select count(*) from catalog_rejection where store_id = :store_id) as refused,
                (select count(*) from purchase p join purchase_line l using (shopping_trip_id)
-                where p.store_id = :store_id and p.business_date = :business_date and l.item_sku is null)
+                where p.store_id = :store_id and p.business_date = :business_date and p.state = 'BAD_CART'
+                  and l.item_sku is null)
+               + (select count(*) from unbilled_line u join purchase p using (shopping_trip_id)
+                  where p.store_id = :store_id and p.business_date = :business_date)
                    as unknown_lines
         """,
     ),
