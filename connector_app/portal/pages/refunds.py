@@ -51,7 +51,7 @@ def ask(trip: str) -> AnyResponse | tuple[str, int]:
                 requested_by=visit.visitor().name,
                 asked_key=f"portal:{trip}:{key}"[:255],
                 now=visit.now(),
-                note=words("asked for by the shopper in the portal"),
+                note="asked for by the shopper in the portal",
             )
     except RefundRefused:
         g.outcome = "REFUND_REFUSED"

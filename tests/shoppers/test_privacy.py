@@ -1,0 +1,130 @@
+"""Erasure and retention: the books stay, the person goes; a dry run changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, text
+
+from backroom.errors import BackroomError, ConfigurationError
+from backroom.settings import settings
+from backroom.shoppers import contacts, privacy
+from backroom.shoppers.sealing import Seal
+from tests.connector_app.portal.conftest import PRIVACY_KEY
+from tests.connector_app.portal.shopping import NOW, Shopping, shopping_over
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+
+@pytest.fixture(scope="module")
+def world(database: Engine, module_patch: pytest.MonkeyPatch) -> Iterator[Shopping]:
+    module_patch.setenv("BACKROOM_PRIVACY_KEYS", PRIVACY_KEY)
+    settings.cache_clear()
+    yield shopping_over(database, settings())
+    settings.cache_clear()
+
+
+def everything(engine: Engine) -> str:
+    """Every row of every table as text, but for the audit, whose entries outlive whom they are about."""
+    with engine.connect() as connection:
+        tables = connection.execute(
+            text("select tablename from pg_tables where schemaname = 'public' and tablename <> 'audit_entry'")
+        ).scalars()
+        return "\n".join(
+            str(connection.execute(text(f"select json_agg(t) from {table} t")).scalar()) for table in tables.all()
+        )
+
+
+def ask(world: Shopping, address: str) -> None:
+    with world.engine.begin() as connection:
+        privacy.ask_erasure(connection, world.seal.index(address), now=NOW)
+
+
+def test_addresses_are_unreadable_at_rest_and_found_by_who_has_the_key(world: Shopping) -> None:
+    assert "shopper.test" not in everything(world.engine)
+    with world.engine.connect() as connection:
+        assert contacts.holders_of(connection, world.seal.index("ana@shopper.test")).shopper_ids == ("ana",)
+        assert not contacts.holders_of(
+            connection, Seal(Fernet.generate_key().decode()).index("ana@shopper.test")
+        ).anyone
+
+
+def test_keys_turn_without_losing_what_was_sealed_or_how_it_is_found() -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    before, after = Seal(old), Seal(f"{new},{old}")
+    sealed = before.seal("ana@shopper.test")
+    assert after.open(sealed) == "ana@shopper.test"
+    assert after.index("x") == before.index("x")
+    turned = after.turn(sealed)
+    with pytest.raises(ConfigurationError, match="a key that was in use is missing"):
+        before.open(turned)
+    with pytest.raises(ConfigurationError, match="not Fernet keys"):
+        Seal("short")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "ana", "a@b", "a b@c.test", "a@b.test,c@d.test", "x" * 120 + "@long.test", "a@b\n.test"]
+)
+def test_what_is_no_address_is_refused(world: Shopping, wrong: str) -> None:
+    with pytest.raises(BackroomError, match="malformed"), world.engine.begin() as connection:
+        contacts.keep(connection, world.seal, "SHOPPER", "ana", wrong, source="RETAILER", now=NOW)
+
+
+def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world: Shopping, dag_bag: DagBag) -> None:
+    world.shopper("person-to-erase", "gone@shopper.test")
+    first, second = world.trip("person-to-erase"), world.trip("person-to-erase", card="card-to-erase")
+    world.run(
+        "insert into loyalty_account (loyalty_id, key_hash, provider, shopper_id) values ('loyalty-to-erase', 'h', 'p',"
+        " 'person-to-erase')"
+    )
+    world.run(
+        "insert into payment_instrument (shopper_id, processor, customer_token, method_token, brand, last_four,"
+        " created_at) values ('person-to-erase', 'SANDBOX', 'cus', 'pm', 'VISA', '4242', :at)", at=NOW,
+    )  # fmt: skip
+    ask(world, "gone@shopper.test")
+    ask(world, "gone@shopper.test")
+    dag = dag_bag.dags["retention"]
+    before = everything(world.engine)
+    assert dag.test(logical_date=NOW, run_conf={"dry_run": True}).state == "success"
+    assert everything(world.engine) == before
+    assert dag.test(logical_date=NOW + timedelta(seconds=1)).state == "success"
+    after = everything(world.engine)
+    for name in ("person-to-erase", "card-to-erase", "loyalty-to-erase", "gone@shopper"):
+        assert (name in before or name == "gone@shopper", name in after) == (True, False), name
+    rows = world.rows(
+        "select shopper_id, total, raw_body from purchase where shopping_trip_id in (:a, :b)", a=first, b=second
+    )
+    assert {str(row["total"]) for row in rows} == {"12.3000"}
+    assert len({row["shopper_id"] for row in rows}) == 1
+    assert [row["raw_body"] for row in rows] == [{}, {}]
+    (entry,) = world.rows("select subject from audit_entry where action = 'shopper.erase'")
+    assert entry["subject"].startswith("erased-")
+
+
+def test_erasure_waits_while_something_is_not_paid(world: Shopping) -> None:
+    world.shopper("owing", "owing@shopper.test")
+    trip = world.trip("owing", paid=False)
+    ask(world, "owing@shopper.test")
+    assert privacy.erase_asked(world.engine, now=NOW)["HELD"] == 1
+    held = world.rows("select state, problem from privacy_request where state = 'HELD'")
+    assert held == [{"state": "HELD", "problem": "something is not paid"}]
+    world.run("update debt set paid = amount, state = 'PAID' where shopping_trip_id = :t", t=trip)
+    assert privacy.erase_asked(world.engine, now=NOW)["DONE"] == 1
+    assert "owing@" not in everything(world.engine)
+
+
+def test_an_export_tells_all_that_is_kept_and_is_json(world: Shopping) -> None:
+    trip = world.trip("bo")
+    with world.engine.connect() as connection:
+        told = privacy.export(connection, world.seal, world.seal.index("bo@shopper.test"), now=NOW)
+    assert json.loads(json.dumps(told)) == told
+    assert [one["shopping_trip_id"] for one in told["trips"]] == [trip]
+    assert len(told["items"]) == 3
+    assert told["cards"][0]["tail"] == "4242"
+    assert told["addresses"][0]["address"] == "bo@shopper.test"
