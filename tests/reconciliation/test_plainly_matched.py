@@ -63,8 +63,8 @@ def _bend(books: Books, trip: str, name: str) -> None:
         books.change(table, trip, **values)
 
 
-@settings(deadline=None, max_examples=12)
-@given(bends=st.lists(st.lists(st.sampled_from(sorted(BENDS)), max_size=2, unique=True), min_size=12, max_size=12))
+@settings(deadline=None, max_examples=5)
+@given(bends=st.lists(st.lists(st.sampled_from(sorted(BENDS)), max_size=2, unique=True), min_size=24, max_size=24))
 def test_what_the_condition_lets_through_the_rules_match_without_a_word(
     database: Engine, bends: list[list[str]]
 ) -> None:
