@@ -8,6 +8,7 @@ TESTS ?= tests
 WORKERS ?= 2
 SERVICES ?=
 SEED ?= 1
+BENCHMARKS ?= connector charges feeds catalog reconciliation
 
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,11 +50,10 @@ simulate-long: $(READY) ## likewise with 100,000 trips and 100 killed workers
 proofs: $(READY) ## the tests that take minutes: every mistake that the simulation must find
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m proof $(TESTS)
 
-bench: $(READY) ## how fast it is, against references of the same run
-	$(PYTHON) -m tests.benchmarks.connector
-	$(PYTHON) -m tests.benchmarks.charges
+bench: $(READY) ## how fast it is, against references of the same run; BENCHMARKS=charges for a part
+	@missed=0; for part in $(BENCHMARKS); do $(PYTHON) -m tests.benchmarks.$$part || missed=1; done; exit $$missed
 
-bench-full: $(READY) ## likewise with 100,000 trips
+bench-full: $(READY) ## the charges with 100,000 trips
 	$(PYTHON) -m tests.benchmarks.charges --full
 
 lint: $(READY) ## format, lint, types, who may import whom
