@@ -6,7 +6,6 @@ A request is only checked when it comes; its items are worked through later, one
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_sandbox import exact_json, faults, instants
+from jwo_sandbox import exact_json, faults, instants, upload_request
 from jwo_sandbox.aws_clients import client
 from jwo_sandbox.aws_resources import CATALOG_TOPIC, REPORT_PREFIX, REPORTS_BUCKET
 from jwo_sandbox.barcodes import problem
@@ -25,16 +24,13 @@ from jwo_sandbox.outbox import Outbox
 from jwo_sandbox.payments import Answer
 from jwo_sandbox.retailer_files import Store
 from jwo_sandbox.sandbox_clock import SandboxClock
+from jwo_sandbox.upload_request import ITEMS_A_REQUEST
 
-ITEMS_A_REQUEST = 10_000
 WORKED_AT_ONCE = 20_000
 """Items that one question for a status lets Amazon work through."""
 LINK_LIFE = 60 * instants.MINUTE
 INGESTED_AFTER = 2 * instants.MINUTE
 """An ingestion is done after this much sandbox time, or after the plan's number of polls."""
-SKU = re.compile(r"[0-9A-Za-z_-]{1,255}")
-REQUIRED = ("item_sku", "external_product_id", "item_name", "store_id")
-MORE = "additional_external_product_information"
 INVALID_BODY = "Invalid request body"
 ONE_BAD_STORE = "One or more StoreID's present in the request is incorrect"
 BAD_STORES = "List of store ID's present in the request are either incorrect/not associated with same retailer"
@@ -70,7 +66,7 @@ class CatalogApi:
             return Answer(status, {"errorMsg": "try again"}, headers)
         try:
             with self.books:
-                answer: Answer = getattr(self, f"_{operation.removeprefix('catalog_')}")(_object(body), body)
+                answer: Answer = getattr(self, f"_{operation.removeprefix('catalog_')}")(body)
         except BadCatalogRequest as error:
             return Answer(400, {"errorMsg": str(error)})
         if fault in (faults.DROPPED_AFTER, faults.HANGS_AFTER):
@@ -109,20 +105,20 @@ class CatalogApi:
         self.books.keep(f"attempts {operation}", number)
         return self.plan.fault(str(number), operation, number)
 
-    def _upload(self, body: dict[str, Any], raw: bytes, kind: str = "JWO") -> Answer:
-        items = body.get("catalogItems")
-        if not isinstance(items, list) or not 1 <= len(items) <= ITEMS_A_REQUEST:
-            raise BadCatalogRequest(INVALID_BODY)
-        for item in items:
-            _check_item(item)
-        if {item["store_id"] for item in items} - self._stores_of(kind):
+    def _upload(self, raw: bytes, kind: str = "JWO") -> Answer:
+        try:
+            items = upload_request.stores_of(raw)
+        except ValueError as error:
+            raise BadCatalogRequest(INVALID_BODY) from error
+        if set(items) - self._stores_of(kind):
             raise BadCatalogRequest(ONE_BAD_STORE if len(items) == 1 else BAD_STORES)
         return self._ingest("UPLOAD", raw)
 
-    def _cart_upload(self, body: dict[str, Any], raw: bytes) -> Answer:
-        return self._upload(body, raw, "DASH_CART")
+    def _cart_upload(self, raw: bytes) -> Answer:
+        return self._upload(raw, "DASH_CART")
 
-    def _archive(self, body: dict[str, Any], raw: bytes) -> Answer:
+    def _archive(self, raw: bytes) -> Answer:
+        body = _object(raw)
         skus, listed = body.get("itemSkus"), body.get("allApplicableStores")
         if not _texts(skus) or not _texts(listed) or len(skus or []) > ITEMS_A_REQUEST:
             raise BadCatalogRequest(INVALID_BODY)
@@ -179,7 +175,8 @@ class CatalogApi:
             self.books.execute("update catalog_item set archived = 1 where item_sku = ?", (sku,))
         return results
 
-    def _status(self, body: dict[str, Any], _: bytes) -> Answer:
+    def _status(self, raw: bytes) -> Answer:
+        body = _object(raw)
         ingestion_id = body.get("ingestionId")
         row = self.books.one("select * from ingestion where ingestion_id = ?", (str(ingestion_id),))
         if not isinstance(ingestion_id, str) or row is None:
@@ -257,29 +254,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadCatalogRequest(INVALID_BODY)
     return value
-
-
-def _check_item(item: Any) -> None:
-    """Required fields and lengths; barcodes are judged in the report."""
-    try:
-        for name in REQUIRED:
-            if not 1 <= len(item[name]) <= 255:
-                raise BadCatalogRequest(INVALID_BODY)
-        good = SKU.fullmatch(item["item_sku"]) is not None
-    except (TypeError, KeyError) as error:  # no object, a field is missing, or is no text
-        raise BadCatalogRequest(INVALID_BODY) from error
-    if not good or not all(
-        value is None or isinstance(value, str) or (name == MORE and _good_more(value)) for name, value in item.items()
-    ):
-        raise BadCatalogRequest(INVALID_BODY)
-
-
-def _good_more(more: Any) -> bool:
-    return (
-        isinstance(more, list)
-        and len(more) <= 50
-        and all(isinstance(one, dict) and _text(one.get("external_product_id")) for one in more)
-    )
 
 
 def _text(value: Any) -> bool:
