@@ -94,7 +94,7 @@ def test_who_is_signed_in_sees_stores_what_waits_and_the_latest_run(
         "https://console.retailer.test/breaks",
     ):  # fmt: skip
         assert words in page
-    assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert "<script" not in page
 
 
@@ -106,7 +106,6 @@ def test_who_may_not_see_a_dag_does_not_see_its_run(airflow: Any, monkeypatch: p
 def test_airflow_lists_the_page_in_its_menu(airflow: Any) -> None:
     from airflow import plugins_manager
 
-    views, _ = plugins_manager._get_ui_plugins()
-    assert [(view["name"], view["href"], view["url_route"]) for view in views if view["name"] == "Backroom"] == [
-        ("Backroom", PAGE, "backroom")
-    ]
+    [ours] = [plugin for plugin in plugins_manager.get_plugin_info() if plugin["name"] == "backroom"]
+    [view] = ours["external_views"]
+    assert (view["name"], view["href"], view["destination"]) == ("Backroom", PAGE, "nav")
