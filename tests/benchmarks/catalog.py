@@ -114,6 +114,7 @@ def _difference(engine: Engine, items: int) -> tuple[float, float]:
         started = time.perf_counter()
         connection.execute(text("select set_config('work_mem', :memory, true)"), {"memory": sync.WORK_MEMORY})
         limits = guard_rail.Limits(gone_percent=5, changed_percent=25, items=20)
+        applying.find_differences(connection, run_id=run_id)
         if guard_rail.hold_back(connection, run_id=run_id, limits=limits, now=NOW):
             raise RuntimeError("a store was held back")
         applying.apply(connection, run_id=run_id)

@@ -104,13 +104,14 @@ with {_UNDER_WAY}, wanted as (
     where not i.gone and (cast(:store as text) is null or i.store_id = :store)
         and (a.item_sku is null or a.archived or a.content_hash <> i.content_hash)
         and u.item_sku is null and r.item_sku is null
-), in_use as (
-    select distinct i.item_sku from catalog_item i join store s using (store_id)
-    where not i.gone and s.store_type = 'JWO'
-), gone_everywhere as (
+), gone_somewhere as (
     select distinct i.item_sku from catalog_item i join store s using (store_id)
     where i.gone and s.store_type = 'JWO' and (cast(:store as text) is null or i.store_id = :store)
-    except select item_sku from in_use
+), gone_everywhere as (
+    select g.item_sku from gone_somewhere g
+    where not exists (
+        select from store s join catalog_item i using (store_id)
+        where s.store_type = 'JWO' and i.item_sku = g.item_sku and not i.gone)
 ), archived_already as (
     select distinct i.item_sku from catalog_batch b join catalog_batch_item i using (batch_id)
     where b.kind = 'ARCHIVE' and b.settled_at is null

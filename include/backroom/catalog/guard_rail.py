@@ -45,15 +45,14 @@ class Excess:
 
 
 def hold_back(connection: Connection, *, run_id: int, limits: Limits, now: datetime) -> list[str]:
-    """Takes the stores that go beyond a limit out of the staged source, unless a person has said that it is meant.
+    """Takes the stores that go beyond a limit out of `different_item`, unless a person has said that it is meant.
 
     Asks about each, once for the same content. Returns the stores that were held back: they stay as they are, at
     Amazon and here; the others go on.
     """
-    held = [excess for excess in _beyond(connection, run_id, limits) if _decision(connection, excess) != SEND]
+    held = [excess for excess in _beyond(connection, limits) if _decision(connection, excess) != SEND]
     for excess in held:
-        connection.execute(text("delete from staged_item where store_id = :store"), {"store": excess.store_id})
-        connection.execute(text("delete from staged_barcode where store_id = :store"), {"store": excess.store_id})
+        connection.execute(text("delete from different_item where store_id = :store"), {"store": excess.store_id})
         if _decision(connection, excess) is None:
             _ask(connection, excess, run_id, now)
     return [excess.store_id for excess in held]
@@ -64,11 +63,10 @@ def released(connection: Connection) -> Sequence[str]:
     return list(connection.execute(_RELEASED, {"kind": KIND, "send": SEND}).scalars())
 
 
-def _beyond(connection: Connection, run_id: int, limits: Limits) -> list[Excess]:
+def _beyond(connection: Connection, limits: Limits) -> list[Excess]:
     rows = connection.execute(
         _SHARES,
         {
-            "run": run_id,
             "items": limits.items,
             "gone_percent": limits.gone_percent,
             "changed_percent": limits.changed_percent,
@@ -120,17 +118,11 @@ def _ask(connection: Connection, excess: Excess, run_id: int, now: datetime) -> 
 
 _SHARES = text(
     """
-    with rejected as (
-        select distinct store_id, item_sku from catalog_rejection where run_id = :run
-    ), share as (
-        select c.store_id, count(*) as had,
-            count(*) filter (where s.item_sku is null and r.item_sku is null) as gone,
-            count(*) filter (where s.content_hash <> c.content_hash) as changed
-        from catalog_item c
-        left join staged_item s on s.store_id = c.store_id and s.item_sku = c.item_sku
-        left join rejected r on r.store_id = c.store_id and r.item_sku = c.item_sku
-        where not c.gone and c.store_id in (select distinct store_id from staged_item)
-        group by c.store_id
+    with share as (
+        select store_id, t.good - count(*) filter (where d.how = 'NEW') + count(*) filter (where d.how = 'GONE') as had,
+            count(*) filter (where d.how = 'GONE') as gone, count(*) filter (where d.how = 'CHANGED') as changed
+        from staged_store t join different_item d using (store_id)
+        group by store_id, t.good
     )
     select store_id, had, gone, changed from share
     where (gone > :items and gone * 100 > had * :gone_percent)

@@ -34,11 +34,11 @@ def stage(
     currencies: Mapping[str, str],
     stores: Sequence[str],
     only_store: str | None = None,
-) -> Staged:
+) -> int:
     """Good rows to `staged_item` and `staged_barcode`, the others to `catalog_rejection` with file, line and reason.
 
     Each of `stores` must have at least a row somewhere. With `only_store`, other stores' rows are passed over. The
-    temporary tables live until the transaction's end. Raises SourceFileError.
+    temporary tables live until the transaction's end. Returns how many rows were read. Raises SourceFileError.
     """
     make_tables(connection)
     seen: set[str] = {part.store for part in parts if part.store is not None}
@@ -53,10 +53,16 @@ def stage(
     connection.execute(text(_FORGET_REJECTED_ITEMS))
     connection.execute(text("analyze staged_item"))
     connection.execute(text("analyze staged_barcode"))
-    rejected = connection.execute(
-        text("select count(*) from catalog_rejection where run_id = :run"), {"run": run_id}
-    ).scalar_one()
-    return Staged(read, rejected)
+    return read
+
+
+def rejected(connection: Connection, run_id: int) -> int:
+    """How many rows of a run can't be used."""
+    return int(
+        connection.execute(
+            text("select count(*) from catalog_rejection where run_id = :run"), {"run": run_id}
+        ).scalar_one()
+    )
 
 
 def make_tables(connection: Connection) -> None:

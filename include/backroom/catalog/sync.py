@@ -170,12 +170,13 @@ def _take_in(
     limits = guard_rail.Limits(
         config.catalog_archive_percent, config.catalog_change_percent, config.catalog_guard_items
     )
+    applying.find_differences(connection, run_id=run_id)
     held = guard_rail.hold_back(connection, run_id=run_id, limits=limits, now=now)
     connection.execute(
         text("update catalog_run set held_stores = :held where run_id = :run"), {"run": run_id, "held": held}
     )
     applying.apply(connection, run_id=run_id)
-    return read
+    return staging.Staged(read, staging.rejected(connection, run_id))
 
 
 def _missing(run_id: int) -> CatalogRunMissing:

@@ -74,6 +74,7 @@ catalog_item = Table(
     Column("gone", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("store_id", "item_sku"),
 )
+Index("ix_catalog_item_gone", catalog_item.c.item_sku, postgresql_where=catalog_item.c.gone)
 
 catalog_barcode = Table(
     "catalog_barcode",

@@ -111,6 +111,7 @@ def _runs_and_batches() -> None:
         "comment on column catalog_batch.state is 'INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED, SUPERSEDED'"
     )
     op.execute("comment on column catalog_item.seen_in_run is 'the run that last changed it'")
+    op.create_index("ix_catalog_item_gone", "catalog_item", ["item_sku"], postgresql_where=sa.text("gone"))
     op.create_index(
         "ix_catalog_batch_open", "catalog_batch", ["batch_id"], postgresql_where=sa.text("settled_at is null")
     )
@@ -120,6 +121,7 @@ def downgrade() -> None:
     for table in reversed(CATALOG_TABLES):
         op.drop_table(table)
     op.drop_index("ix_catalog_batch_open", "catalog_batch")
+    op.drop_index("ix_catalog_item_gone", "catalog_item")
     for column in ("bad_store", "link_at", "report_link", "called_at", "claimed_until"):
         op.drop_column("catalog_batch", column)
     for column in ("items_refused", "held_stores", "store_id"):
