@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from backroom.refunds.deciding import approve, reject
 from backroom.refunds.eligibility import RefundRefused
 from backroom.refunds.requesting import Request
+from backroom.reviews import cases
 from tests.amazon.scripted_amazon import ScriptedAmazon
 from tests.refunds.conftest import NEXT_DAY, Till, hours, refund_calls
 
@@ -114,3 +115,55 @@ def test_a_request_counts_from_when_the_shopper_asked_not_from_when_it_was_typed
     assert asked_at["requested_at"] == NEXT_DAY + hours(23)
     with pytest.raises(RefundRefused, match="yet to come"):
         till.ask(trip, "1", now=NEXT_DAY, requested_at=NEXT_DAY + hours(1))
+
+
+def test_a_request_that_waits_is_a_case_and_its_decision_is_acted_on_once(till: Till, above: Request) -> None:
+    (case,) = till.questions(above)
+    assert (case["kind"], case["known"]["requested_by"], case["known"]["amount"]) == (
+        "REFUND_APPROVAL", "Ana Li", "5.0100",
+    )  # fmt: skip
+    till.decide(case, "approve")
+    assert till.request_state(above) == "AWAITING_APPROVAL", "a case itself moves no money"
+    for _ in range(2):
+        till.look()
+    assert till.parts(above.shopping_trip_id) == [("CAPTURE", "5.01", "DUE")]
+    row = till.one("select decided_by, decision_reason from refund_request where request_id = :r", r=above.request_id)
+    assert row == {"decided_by": "cleo", "decision_reason": "looked it up"}
+    assert [one["decision"] for one in till.questions(above)] == ["approve"]
+
+
+def test_a_rejection_by_the_case_ends_the_request(till: Till, above: Request) -> None:
+    till.decide(till.questions(above)[0], "reject")
+    till.look()
+    assert (till.request_state(above), till.parts(above.shopping_trip_id)) == ("REJECTED", [])
+
+
+def test_a_decision_elsewhere_settles_the_case(till: Till, above: Request) -> None:
+    till.approve(above)
+    (case,) = till.questions(above)
+    assert (case["decision"], case["decided_by"]) == ("SETTLED", "ben")
+    till.look()
+    assert till.request_state(above) == "APPROVED"
+
+
+def test_who_asked_can_not_decide_by_the_case_either(till: Till, above: Request) -> None:
+    (case,) = till.questions(above)
+    with till.engine.begin() as connection:
+        cases.decide(connection, case["case_id"], "approve", by="ana li", reason="mine", now=NEXT_DAY)
+    for _ in range(2):
+        till.look()
+    assert till.request_state(above) == "AWAITING_APPROVAL"
+    _, again = till.questions(above)
+    assert "someone else must decide it" in again["known"]["not_counted"]
+    till.decide(again, "approve")
+    till.look()
+    assert till.request_state(above) == "APPROVED"
+
+
+def test_an_approval_for_which_less_is_left_by_then_is_asked_for_anew(till: Till, above: Request) -> None:
+    trip = above.shopping_trip_id
+    till.told(trip, "10.00", at=NEXT_DAY)  # Amazon's own staff has given back meanwhile
+    till.decide(till.questions(above)[0], "approve")
+    till.look()
+    assert (till.request_state(above), till.parts(trip)) == ("AWAITING_APPROVAL", [])
+    assert "have nothing to come from" in till.questions(above)[1]["known"]["not_counted"]

@@ -8,7 +8,7 @@ import pytest
 
 from backroom.amazon.refund_client import REASONS
 from backroom.refunds import states
-from backroom.refunds.parking import LEFT_OVER, QUESTIONS
+from backroom.refunds.parking import APPROVAL, APPROVAL_CHOICES, LEFT_OVER, QUESTIONS
 from backroom.refunds.splitting import RESERVING
 from backroom.refunds.states import MEANS, MOVES, State
 from backroom.refunds.tables import refund
@@ -25,7 +25,7 @@ def test_the_page_shows_the_states_as_they_are_in_the_code() -> None:
 
 def test_the_page_names_every_reason_case_and_choice() -> None:
     text = PAGE.read_text()
-    for word in [*REASONS, *QUESTIONS, LEFT_OVER]:
+    for word in [*REASONS, *QUESTIONS, LEFT_OVER, APPROVAL, *(choice for choice, _ in APPROVAL_CHOICES)]:
         assert f"`{word}`" in text, word
     for question in QUESTIONS.values():
         for choice, _ in question.choices:

@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, update
 
 from backroom.audit import trail
-from backroom.refunds import goods
+from backroom.refunds import goods, parking
 from backroom.refunds.eligibility import RefundRefused, named
 from backroom.refunds.placing import place, request_row
 from backroom.refunds.requesting import Request, get
 from backroom.refunds.tables import refund_request
 from backroom.refunds.trip import lock
+from backroom.reviews import cases
 
 
 def approve(connection: Connection, request_id: int, *, by: str, reason: str, now: datetime) -> Request:
@@ -86,5 +87,13 @@ def _decide(connection: Connection, request_id: int, state: str, by: str, reason
         subject=decided["shopping_trip_id"],
         reason=reason,
         details={"request_id": request_id, "amount": f"{decided['amount']:f}"},
+    )
+    cases.settle(
+        connection,
+        kind=parking.APPROVAL,
+        subject=parking.approval_subject(request_id),
+        by=who,
+        reason=f"{state.lower()}: {reason}",
+        now=now,
     )
     return decided

@@ -1,4 +1,4 @@
-"""What people decided about parked refunds, acted on: once each, whoever decided and wherever."""
+"""What people decided about requests above the limit and parked refunds, acted on: once each, wherever they did."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from sqlalchemy import Connection, RowMapping, text
 
 from backroom.audit import trail
 from backroom.errors import BackroomError
-from backroom.refunds import history, queue
+from backroom.refunds import deciding, history, parking, queue
 from backroom.refunds.eligibility import RefundRefused, named
 from backroom.refunds.history import ParkedFor, subject_of
 from backroom.refunds.parking import ASKED_BY
+from backroom.refunds.placing import request_row
 from backroom.reviews import cases
 
 # A refund that is parked again gets a new case, so that only the last one of each counts.
@@ -29,6 +30,19 @@ _DECIDED: Final = text(
     order by r.shopping_trip_id, r.refund_id
     """
 )
+_APPROVALS: Final = text(
+    """
+    select q.request_id, c.case_id, c.decision, c.decided_by, c.decision_reason
+    from refund_request q
+    join lateral (
+        select * from review_case c
+        where c.asked_by = :asked_by and c.kind = :kind and c.subject = 'refund request' || chr(58) || q.request_id
+        order by c.case_id desc limit 1
+    ) c on true
+    where q.state = 'AWAITING_APPROVAL' and c.decision is not null and c.decision <> 'SETTLED'
+    order by q.shopping_trip_id, q.request_id
+    """
+)
 _BY_ID: Final = text("select refund_id, shopping_trip_id, instrument from refund where refund_id = :refund")
 _MAY_HAVE_WORKED: Final = text(
     "select exists (select from refund_attempt where refund_id = :refund"
@@ -40,11 +54,26 @@ NOT_GIVEN: Final = frozenset({"not_refunded", "not_given", "not_paid_back"})
 
 def apply_decisions(connection: Connection, *, now: datetime) -> int:
     """Does what each decided case means, and returns how many there were."""
+    approvals = connection.execute(_APPROVALS, {"asked_by": ASKED_BY, "kind": parking.APPROVAL}).mappings().all()
+    for case in approvals:
+        _apply_approval(connection, case, now)
     decided = connection.execute(_DECIDED, {"asked_by": ASKED_BY}).mappings().all()
     for case in decided:
         one = queue.lock(connection, case["shopping_trip_id"], case["refund_id"])
         _apply(connection, one, str(case["decision"]), f"case:{case['case_id']}", now)
-    return len(decided)
+    return len(approvals) + len(decided)
+
+
+def _apply_approval(connection: Connection, case: RowMapping, now: datetime) -> None:
+    """A decision that can't count (who asked has taken it, or less is left to give back) is asked for anew."""
+    decide = deciding.approve if case["decision"] == "approve" else deciding.reject
+    try:
+        with connection.begin_nested():
+            decide(connection, case["request_id"], by=case["decided_by"], reason=case["decision_reason"], now=now)
+    except RefundRefused as error:
+        request = request_row(connection, case["request_id"])
+        assert request is not None
+        parking.ask_approval(connection, request, now=now, why_again=str(error))
 
 
 def retry(connection: Connection, refund_id: int, *, by: str, reason: str, now: datetime) -> None:

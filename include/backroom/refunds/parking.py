@@ -17,6 +17,11 @@ from backroom.reviews.cases import open_case
 ASKED_BY: Final = "refunds"
 ASK_AGAIN: Final = ("ask_again", "the refund is asked for once more, by the same key: it can't go back twice")
 LEFT_OVER: Final = "REFUND_LEFT_OVER"
+APPROVAL: Final = "REFUND_APPROVAL"
+APPROVAL_CHOICES: Final = (
+    ("approve", "the refund goes its way"),
+    ("reject", "nothing goes back"),
+)
 
 
 @dataclass(frozen=True)
@@ -140,4 +145,33 @@ def tell_left_over(
         now=now,
         subject=request["shopping_trip_id"],
         store_id=request["store_id"],
+    )
+
+
+def approval_subject(request_id: int) -> str:
+    """What a review case calls the request that waits for a second person."""
+    return f"refund request:{request_id}"
+
+
+def ask_approval(connection: Connection, request: RowMapping, *, now: datetime, why_again: str = "") -> None:
+    """Opens the case of a request above the limit. `why_again`: why an earlier decision could not count."""
+    open_case(
+        connection,
+        kind=APPROVAL,
+        subject=approval_subject(request["request_id"]),
+        store_id=request["store_id"],
+        asked_by=ASKED_BY,
+        question="This refund is above the limit. Is it approved? Who asked for it can't say so.",
+        known={
+            "shopping_trip_id": request["shopping_trip_id"],
+            "request": request["request_id"],
+            "amount": f"{request['amount']:f}",
+            "currency": request["currency"],
+            "reason": request["reason"],
+            "note": request["note"],
+            "requested_by": request["requested_by"],
+            **({"not_counted": why_again} if why_again else {}),
+        },
+        choices=APPROVAL_CHOICES,
+        now=now,
     )

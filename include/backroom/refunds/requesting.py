@@ -102,7 +102,9 @@ def request(
         state="AWAITING_APPROVAL" if may.needs_approval else "APPROVED",
     )
     _write_lines(connection, row, may)
-    if not may.needs_approval:
+    if may.needs_approval:
+        parking.ask_approval(connection, row, now=now)
+    else:
         rest = place(connection, trip, row, now=now)
         if rest > 0:
             raise RefundRefused(f"trip {shopping_trip_id}: {rest:f} {trip.currency} have nothing to come from")

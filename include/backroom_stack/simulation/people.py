@@ -73,8 +73,10 @@ class Staff:
         self._asked_again[case["subject"]] += 1
         return "ask_again" if self._asked_again[case["subject"]] <= PATIENCE else "leave"
 
-    def _of_refund(self, case: RowMapping, offered: set[str]) -> str:
+    def _of_refund(self, case: RowMapping, offered: set[str]) -> str | None:
         """Money that goes back by hand goes back at the till; else the truth, or the question again."""
+        if case["kind"] == "REFUND_APPROVAL":
+            return None  # decided where it was asked for (refunding.py)
         if case["kind"] == "REFUND_LEFT_OVER":
             return "seen"
         if case["kind"] == "PAY_BACK_BY_HAND":
