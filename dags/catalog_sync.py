@@ -19,8 +19,8 @@ until a person has decided, compares with what Amazon last accepted, uploads wha
 most 10,000 items of one store, archives what is gone from all stores, waits without holding a worker slot (polling and
 Amazon's notifications), and records Amazon's verdict on each item.
 
-**When.** Nightly at 03:00 UTC; by hand at any time, for one store with the conf `{"store": "STORE-001"}`. **Its time**
-is "now": the run's logical date; the source is read as it is.
+**When.** Nightly at 03:00 UTC; by hand at any time, for one store with the conf `{"store": "STORE-001"}`.
+**Its time** is "now": the run's logical date; the source is read as it is.
 
 **A rerun** reads the source again and sends what Amazon has not accepted yet: nothing, if nothing has changed. What is
 under way is not sent again. The wait attaches again by the run's id.
