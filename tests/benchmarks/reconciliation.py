@@ -18,7 +18,6 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import Engine, text
 
 from backroom.db import engine as database_engine
@@ -29,7 +28,7 @@ from backroom.reconciliation import report
 from backroom.reconciliation.runs import RunSummary, reconcile_day
 from backroom.settings import settings
 from tests.benchmarks import retailer_day
-from tests.benchmarks.connector import Goal
+from tests.benchmarks.goals import Goal, show
 
 STORE, TWICE = "BENCH-1", "BENCH-2"
 DAY = date(2026, 3, 2)
@@ -130,18 +129,15 @@ def main(trips: int = WHOLE_DAY) -> None:
     """Measures and prints; `trips` of the smaller day."""
     console = Console()
     goals, reference = measure(trips=trips, console=console)
-    table = Table("reconciliation", "measured", "limit", "")
-    for goal in goals:
-        table.add_row(
-            goal.name, f"{goal.value:.2f} {goal.unit}", f"≤ {goal.limit:g} {goal.unit}",
-            "" if goal.kept else "[red]missed[/red]",
-        )  # fmt: skip
-    console.print(table)
-    console.print(
-        f"reference: one join of both sides' {trips * LINES:,} lines, counted, in this run: {reference:.2f} s; "
-        f"the day took {goals[0].value / reference:.1f} × that"
+    sys.exit(
+        show(
+            console,
+            "reconciliation",
+            goals,
+            f"one join of both sides' {trips * LINES:,} lines, counted, in this run: {reference:.2f} s; "
+            f"the day took {goals[0].value / reference:.1f} × that",
+        )
     )
-    sys.exit(0 if all(goal.kept for goal in goals) else 1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.benchmarks import charges, connector
+from tests.benchmarks import charges, connector, reconciliation
 from tests.benchmarks.goals import Goal
 
 
@@ -56,3 +56,20 @@ def test_a_small_benchmark_of_charges_works_every_trip_and_names_its_reference(
     for figure in ("100 trips, adjust and capture", "ceiling", "time per trip of 100 ÷ of 10", "memory"):
         assert figure in table
     assert "the same calls to the same sandbox" in table
+
+
+def test_a_small_day_is_reconciled_again_and_at_twice_the_size_and_every_outcome_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(reconciliation, "Console", lambda: Console(file=written, width=200))
+    with pytest.raises(SystemExit):
+        reconciliation.main(trips=400)
+    said = written.getvalue()
+    for figure in (
+        "400 trips, 1,600 lines reconciled and reported",
+        "twice the data",
+        "nothing new",
+        "reference: one join",
+    ):
+        assert figure in said
