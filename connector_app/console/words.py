@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, current_app, g, request, url_for
+from markupsafe import Markup, escape
 
 from backroom.db.engine import transaction
 from backroom.money import places
 from backroom.staff import sign_in as staff
 from backroom.staff.permissions import Permission
 
+_COMMAND = re.compile(r"`([^`]{1,200})`")
 MENU = (
     ("Today", "today.today", Permission.SEE_TODAY),
     ("Cases", "reviews.cases", Permission.SEE_TODAY),
@@ -35,7 +38,7 @@ MENU = (
 def teach(app: Flask) -> None:
     """Gives the templates their words."""
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(money=money, at=at, day=day, kind=kind, known=known)
+    app.jinja_env.filters.update(money=money, at=at, day=day, kind=kind, known=known, quantity=quantity, prose=prose)
     app.context_processor(_every_page)
 
 
@@ -45,6 +48,16 @@ def money(amount: Decimal | None, currency: str | None = None) -> str:
         return ""
     shown = f"{amount:,.{places(currency) if currency else 2}f}"
     return f"{shown} {currency}" if currency else shown
+
+
+def quantity(value: Decimal) -> str:
+    """Without zeros at its end, never in powers of ten."""
+    return f"{value.normalize():f}"
+
+
+def prose(words: str) -> Markup:
+    """A sentence in which `commands` are set apart."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(words))))  # noqa: S704 - escaped before
 
 
 def at(moment: datetime | None) -> str:

@@ -90,7 +90,7 @@ def test_who_is_signed_in_sees_stores_what_waits_and_the_latest_run(
     assert "/dags/catalog_sync/runs/by%2Bhand%3A1" in page
     assert "by%2Bhand%3A0" not in page
     for words in (
-        world.shop.store_id, "SHOP-7", "open breaks", "parked charges", "missing windows", "DONE", "2026-03-02",
+        world.shop.store_id, "STORE-002", "open breaks", "parked charges", "missing windows", "DONE", "2026-03-02",
         "https://console.retailer.test/breaks",
     ):  # fmt: skip
         assert words in page

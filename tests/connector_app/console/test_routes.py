@@ -18,12 +18,12 @@ SHOWN = {
     "today.today": ("open cases", "olga"),
     "reviews.cases": ("Unknown capture", "fay"),
     "reviews.case": ("Was the money of this trip taken?", "fay"),
-    "reports.runs": ("SHOP-7", "fay"),
-    "reports.report": ("SHOP-7", "fay"),
-    "breaks.breaks": ("SHOP-7-T1", "fay"),
+    "reports.runs": ("STORE-002", "fay"),
+    "reports.report": ("STORE-002", "fay"),
+    "breaks.breaks": ("STORE-002-T1", "fay"),
     "breaks.one": ("Force the match", "fay"),
     "carts.carts": ("line 2:", "olga"),
-    "carts.cart": ("It is this SKU", "olga"),
+    "carts.cart": ("SKU of line 2", "olga"),
     "refused.refused": ("requestId: required", "olga"),
     "refused.one": ("idempotentShoppingTripId", "olga"),
     "charges.charges": ("7.20 USD", "fay"),
@@ -186,7 +186,7 @@ def test_a_report_outside_of_the_folder_is_not_served(console: Console, world: W
     with world.engine.begin() as connection:
         connection.exec_driver_sql(
             "insert into reconciliation_run (store_id, business_date, revision, as_of, complete, trips, matched,"
-            " expected, breaks_open, figures, html_path) values ('SHOP-7', '2026-03-02', 0, now(), true, 0, 0, 0, 0,"
+            " expected, breaks_open, figures, html_path) values ('STORE-002', '2026-03-02', 0, now(), true, 0, 0, 0, 0,"
             " '{}', '/etc/passwd')"
         )
     run = world.one("select run_id from reconciliation_run where html_path = '/etc/passwd'")

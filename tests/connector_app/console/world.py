@@ -50,9 +50,16 @@ class World:
         return value
 
 
+class _FirstStore(Shop):
+    """The same shop under a name as the retailer's stores have."""
+
+    def __init__(self, engine: Engine, _: str) -> None:
+        super().__init__(engine, "STORE-001")
+
+
 def furnish(engine: Engine, folder: Path) -> World:
     """Staff, and for each kind of work something that waits."""
-    shop = Shop.opened(engine)
+    shop = _FirstStore.opened(engine)
     world = World(engine, shop)
     with engine.begin() as connection:
         for name, roles in STAFF.items():
@@ -89,6 +96,7 @@ def furnish(engine: Engine, folder: Path) -> World:
     _owe(world, "debt", "18.40")
     world.ids["parked"] = _park(world)
     _bend_a_day(world, folder)
+    _bring_files(world)
     world.ids["refund"] = _ask_for_a_refund(world, by="sam")
     world.ids["own_refund"] = _ask_for_a_refund(world, by="Fay")
     return world
@@ -135,7 +143,7 @@ def _park(world: World) -> int:
 def _bend_a_day(world: World, folder: Path) -> None:
     """A reconciled day with a report and three breaks."""
     with world.engine.begin() as connection:
-        books = Books(connection, "SHOP-7")
+        books = Books(connection, "STORE-002")
         open_store(books)
         for captured in ("9.00", "7.50", "8.60"):
             books.trip()
@@ -148,6 +156,23 @@ def _bend_a_day(world: World, folder: Path) -> None:
     found = world.rows("select break_id from reconciliation_break order by break_id")
     for name, (break_id,) in zip(("break", "second_break", "third_break"), found, strict=False):
         world.ids[name] = break_id
+
+
+def _bring_files(world: World) -> None:
+    """Every window of five days but two of one store; and names for both stores."""
+    with world.engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into feed_file (bucket, key, version, announced_at, store_id, window_end, state, received_at)"
+                " select 'b', 'm/' || store_id || window_end, '1', window_end, store_id, window_end, 'INGESTED',"
+                " window_end from store, generate_series(timestamptz '2026-03-18Z', timestamptz '2026-03-22T18:45Z',"
+                " interval '15 minutes') window_end where store_id = 'STORE-002' or window_end not in"
+                " ('2026-03-21T16:15Z', '2026-03-21T16:30Z')"
+            )
+        )
+        connection.execute(
+            text("update store set name = case store_id when 'STORE-001' then 'Riverside' else 'Airport' end")
+        )
 
 
 def _ask_for_a_refund(world: World, *, by: str) -> int:

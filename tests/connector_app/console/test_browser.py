@@ -1,0 +1,150 @@
+"""One day's work in a real browser: on a wide screen, on a phone, by the keyboard, without JavaScript."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.connector_app.console.world import PASSWORD, Console, World
+
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+PHONE = {"width": 390, "height": 844}
+PICTURES = os.environ.get("BACKROOM_TEST_PICTURES", "")  # a folder to leave screenshots in, to look at
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(console: Console) -> Iterator[str]:
+    """The app over HTTP, at the clock of the tests."""
+    server = make_server("127.0.0.1", 0, console.app, server_class=_Server, handler_class=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def sign_in(page: Page, address: str, name: str) -> None:
+    page.goto(address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def picture(page: Page, name: str, *, whole: bool = False) -> None:
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=whole)
+
+
+def accessible(page: Page) -> list[str]:
+    """What axe finds wrong with the page, in one line each."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+
+
+def fits(page: Page) -> bool:
+    """Nothing sticks out at the side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_a_day_s_work_of_finance_and_operations(chromium: Browser, address: str, world: World) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 860}, java_script_enabled=True)
+    page = context.new_page()
+    outside: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(address) else outside.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(f"{address}/debts?state=all")
+    picture(page, "sign-in")
+    assert accessible(page) == []
+    page.reload()
+    page.keyboard.type("fay")  # the first field has the focus
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{address}/debts?state=all", timeout=10_000)
+
+    page.goto(address)
+    picture(page, "today", whole=True)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+    looked = {}
+    for title in page.locator("nav.menu a").all_inner_texts():
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=title, exact=True).click()
+        looked[title] = accessible(page) + ([] if fits(page) else ["too wide"])
+        picture(page, title.lower().replace(" ", "-"))
+    assert looked == {title: [] for title in looked}
+    assert len(looked) >= 10
+
+    page.goto(f"{address}/charges")
+    page.get_by_role("link", name="Unknown capture").click()
+    picture(page, "case", whole=True)
+    assert accessible(page) == []
+    page.get_by_role("radio", name="Captured", exact=False).first.check()
+    page.get_by_label("Reason").fill("Amazon's ticket 4 says so")
+    page.get_by_role("button", name="Decide").click()
+    assert "is decided: captured" in page.get_by_role("status").inner_text()
+
+    page.goto(f"{address}/breaks/{world.ids['break']}")
+    picture(page, "break", whole=True)
+    page.get_by_label("Reason").fill("rounding, agreed with Amazon")
+    page.get_by_role("button", name="Force the match").click()
+    assert "No money has moved" in page.get_by_role("status").inner_text()
+    page.goto(f"{address}/reports")
+    page.get_by_role("link", name="Open").click()
+    assert "finance report" in page.title()
+    assert [one for one in complaints if "status of 4" not in one] == []
+    assert outside == []
+    context.close()
+
+
+def test_a_bad_cart_is_resolved_on_a_phone_without_javascript(chromium: Browser, address: str, world: World) -> None:
+    context = chromium.new_context(viewport=PHONE, java_script_enabled=False, has_touch=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    sign_in(page, address, "olga")
+    picture(page, "phone-today")
+    page.get_by_role("link", name="bad carts").first.click()
+    page.get_by_role("link", name=world.trips["bad"]).click()
+    page.get_by_label("SKU of line 2").fill("SOAP")
+    page.get_by_label("Reason").fill("seen on the shelf")
+    picture(page, "phone-cart", whole=True)
+    page.get_by_role("button", name="Resolve the cart").click()
+    assert "8.60 USD are to be charged" in page.get_by_role("status").inner_text()
+    context.close()
+    seen = chromium.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = seen.new_page()
+    sign_in(page, address, "olga")
+    for path in ("/", "/cases", "/gaps", "/quarantine", "/catalog", f"/carts/{world.trips['bad']}"):
+        page.goto(address + path)
+        assert (path, fits(page), accessible(page)) == (path, True, [])
+        picture(page, f"phone{path.replace('/', '-')[:12]}")
+    seen.close()
