@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
 EMV = {
-    "brand": "VISA", "posEntryMode": "EMV_9F39_07", "currency": "USD", "tail": "4242", "applicationId": "A0000000031010",
+    "brand": "VISA", "posEntryMode": "EMV_9F39_07", "currency": "USD", "tail": "4242",
+    "applicationId": "A0000000031010",
     "expirationDate": {"expirationYear": "2029", "expirationMonth": "04"}, "cardStatementTransactionId": "AB12CD",
 }  # fmt: skip
 
@@ -49,7 +50,8 @@ def test_a_receipt_goes_once_when_the_capture_is_final_and_a_bounce_is_shown(des
 
     message = desk.world.rows("select message_id from receipt_mail where shopping_trip_id = :t", t=anas)[0]
     notice = {
-        "notificationType": "Bounce", "bounce": {"bounceType": "Permanent"}, "mail": {"messageId": message["message_id"]},
+        "notificationType": "Bounce", "bounce": {"bounceType": "Permanent"},
+        "mail": {"messageId": message["message_id"]},
     }  # fmt: skip
     sqs = boto3.client("sqs", endpoint_url=os.environ["BACKROOM_AWS_ENDPOINT_URL"])
     for body in ({"Type": "Notification", "Message": json.dumps(notice)}, notice):

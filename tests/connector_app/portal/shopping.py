@@ -18,6 +18,7 @@ from backroom.shoppers.registry import register
 from backroom.shoppers.sealing import Seal, seal_of
 
 NOW = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
+"""Trips ended the day before, unless said otherwise."""
 _numbers = itertools.count(1)
 STORES = {"STORE-001": ("Hudson Yards", "RETAILER_MANAGED", "America/New_York"),
           "STORE-002": ("Mission Bay", "AMAZON_MANAGED", "America/Los_Angeles")}  # fmt: skip
@@ -33,7 +34,7 @@ class Postbox:
 
     def send(self, mail: Mail) -> MailOutcome:
         self.mails.append(mail)
-        return self.behind.send(mail) if self.behind else MailOutcome(MailState.SENT, f"message-{len(self.mails)}")
+        return self.behind.send(mail) if self.behind else MailOutcome(MailState.SENT, f"message-{next(_numbers)}")
 
 
 @dataclass

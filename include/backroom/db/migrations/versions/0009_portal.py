@@ -14,7 +14,7 @@ NEW_TABLES = (
 # What shoppers may see of themselves; pages are drawn from it.
 PORTAL_READS = (
     "purchase, purchase_line, charge, payoff, refund_request, refund_request_line, refund, payment_instrument, "
-    "loyalty_account, review_case, amazon_order, processor_call, debt_event, "
+    "loyalty_account, review_case, amazon_order, processor_call, debt_event, charge_event, "
     "catalog_item, shopper_authorization, payment_status_report"
 )
 # A payoff: its intent, its outcome, the debt that it ends, the return of what was too much. A refund: its request.
