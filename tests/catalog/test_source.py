@@ -138,3 +138,32 @@ def test_a_barcode_moves_to_the_product_that_has_it_now(clean: Engine, tmp_path:
         (upc(2), "SKU-2"),
         (upc(1), "SKU-3"),
     ]
+
+
+def test_a_product_whose_row_is_rejected_keeps_its_barcode_and_who_claims_it_waits(
+    clean: Engine, tmp_path: Path
+) -> None:
+    write_csv(tmp_path, [item(1), item(2)])
+    start(clean, tmp_path)
+    write_csv(tmp_path, [item(1, standard_price="free"), item(2, external_product_id=upc(1))])
+    start(clean, tmp_path)
+    owners = "select barcode, item_sku from catalog_barcode order by item_sku"
+    assert ask(clean, owners) == [(upc(1), "SKU-1"), (upc(2), "SKU-2")]
+    assert ask(clean, "select reason from catalog_rejection where item_sku = 'SKU-2'") == [
+        (f"barcode {upc(1)} belongs to SKU-1, whose row is rejected",)
+    ]
+    assert ask(clean, "select items_rejected from catalog_run order by run_id desc limit 1") == [(2,)]
+    write_csv(tmp_path, [item(1, external_product_id=upc(7)), item(2, external_product_id=upc(1))])
+    start(clean, tmp_path)
+    assert ask(clean, owners) == [(upc(7), "SKU-1"), (upc(1), "SKU-2")]
+
+
+def test_what_is_as_it_was_is_not_written_again(clean: Engine, tmp_path: Path) -> None:
+    write_csv(tmp_path, [item(1), item(2)])
+    start(clean, tmp_path)
+    rows = "select ctid::text, xmin::text from catalog_item where item_sku = 'SKU-1'"
+    before = ask(clean, rows)
+    write_csv(tmp_path, [item(1), item(2, unit="kg")])
+    start(clean, tmp_path)
+    assert ask(clean, rows) == before
+    assert ask(clean, "select item_sku, unit from catalog_item order by 1") == [("SKU-1", "unit"), ("SKU-2", "kg")]

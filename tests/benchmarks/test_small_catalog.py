@@ -1,0 +1,23 @@
+"""The benchmark of the catalog runs, in small; its figures depend on the machine and are not judged here."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.benchmarks import catalog
+
+
+def test_a_small_benchmark_of_the_catalog_measures_every_goal_and_names_its_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(catalog, "Console", lambda: Console(file=written, width=200))
+    with pytest.raises(SystemExit):
+        catalog.main(items=2_000)
+    table = written.getvalue()
+    for figure in ("difference of 2,000 items", "÷ reference", "memory", "uploads a second of 2", "sliding second"):
+        assert figure in table
+    assert "reference: one full join of the same rows" in table
