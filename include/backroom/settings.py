@@ -245,6 +245,15 @@ class Settings(BaseSettings):
         "backroom-catalog", description="SQS queue of Amazon's news of catalog uploads; empty: polling alone"
     )
     intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
+    intraday_gap_alert_minutes: int = Field(
+        60, ge=15, le=2880, description="how long after its end a window may be missing before an alert"
+    )
+    order_without_purchase_minutes: int = Field(
+        30, ge=1, le=60, description="how long after a trip its purchase may be missing before an alert"
+    )
+    orders_prefix: str = Field(
+        "orders", min_length=1, description="where in our bucket the orders lie as Parquet, by business date and store"
+    )
 
     # --- Airflow
     schedules: Literal["on", "off"] = Field(
@@ -332,7 +341,7 @@ class Settings(BaseSettings):
     )
     report_workbook_rows: int = Field(
         50_000,
-        ge=100,
+        ge=1,
         le=1_000_000,
         description="rows of trips, or of lines, up to which the workbook holds each one; beyond, it holds those that "
         "do not match and the sum of the rest, and CSV and Parquet hold all",

@@ -71,3 +71,33 @@ def test_a_users_mistake_is_one_line_and_exits_with_2(
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+def test_breaks_are_assigned_decided_and_told_of_and_a_month_is_reported(
+    shop: Books, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _run("day", "--store", "SHOP-1", "--date", "2026-03-02", "--now", NOW)
+    capsys.readouterr()
+    _run("breaks", "--store", "SHOP-1", "--json")
+    number = str(json.loads(capsys.readouterr().out)[0]["break_id"])
+    assert _run("assign", number, "--to", "fay", "--reason", "her store", "--now", NOW) == 0
+    assert _run("note", number, "--reason", "asked Amazon", "--now", NOW) == 0
+    assert _run("write-off", number, "--reason", "ticket 12", "--by", "fay", "--now", NOW) == 0
+    assert _run("force-match", number, "--reason", "again", "--now", NOW) == 2
+    assert "was closed on" in capsys.readouterr().err
+    assert _run("break", number, "--json", "--now", NOW) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in told["history"]] == ["OPENED", "ASSIGNED", "NOTED", "WRITTEN_OFF"]
+    truth = tmp_path / "truth.jsonl"
+    row = {"kind": "MISSING_ORDER", "trip": "SHOP-1-T2", "line": 0, "store": "SHOP-1", "day": "2026-03-02"}
+    truth.write_text(json.dumps(row))
+    assert _run("score", "--truth", str(truth)) == 0
+    truth.write_text(json.dumps(row | {"kind": "STATUS"}))
+    assert _run("score", "--truth", str(truth), "--json") == 1
+    capsys.readouterr()
+    assert _run("report", "--from", "2026-03-01", "--to", "2026-03-31", "--json", "--now", NOW) == 0
+    assert Path(json.loads(capsys.readouterr().out)["html"]).parent.name == "2026-03-01_2026-03-31"
+    assert _run("month", "--store", "SHOP-1", "--month", "2026-03", "--json") == 0
+    assert _run("close-month", "--store", "SHOP-1", "--month", "2026-03", "--reason", "x", "--now", NOW) == 2
+    assert "it is not over" in capsys.readouterr().err
+    assert _run("assign", number, "--to", "fay", "--reason", "  ") == 2
