@@ -12,10 +12,11 @@ from backroom_airflow.tags import Tag
 
 DOC = """
 ### Event feed
-**What.** Drains the queue of EventBridge events: each is kept once, by its id, as it came. Declines raise an alert.
-What an event means for a charge, `charge_lifecycle` judges.
+**What.** Drains the queue of EventBridge events: each is kept once, by its id, as it came. Declines raise an alert,
+and so do trips of Amazon's that have no purchase of ours half an hour later (`order_without_purchase_minutes`). What an
+event means for a charge, `charge_lifecycle` judges.
 
-**When.** Every 5 minutes. **Its time** is "now": it takes all that waits.
+**When.** Every minute, so that a decline alerts within one. **Its time** is "now": it takes all that waits.
 
 **A rerun** finds the queue empty, or events that are known already.
 
@@ -26,7 +27,7 @@ as an attribute; `backroom feeds events` counts what came.
 
 with DAG(
     dag_id="event_feed",
-    schedule=every("*/5 * * * *"),
+    schedule=every("* * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=[Tag.FEEDS, Tag.EVERY_FEW_MINUTES],

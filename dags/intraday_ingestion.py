@@ -15,7 +15,9 @@ DOC = """
 ### Intra-day ingestion
 **What.** Drains the queue of announcements, copies each file byte for byte to our bucket, brings every waiting file
 into the orders (bad rows go to quarantine with file, line and reason), looks at what came, and releases each store's
-day whose files are all there: the asset `store_day`, partition `STORE-001|2026-11-23`.
+day whose files are all there: the asset `store_day`, partition `STORE-001|2026-11-23`. A released day that late data
+has changed is released again as a correction. Beside it, changed days land as Parquet, and windows that are overdue and
+orders without a purchase of ours raise alerts.
 
 **When.** Every 15 minutes. **Its time** is "now": it takes all that waits, whenever it was written. One task brings
 in all files over one connection: a file takes a few milliseconds, a mapped task would take seconds. The look at what
@@ -27,9 +29,9 @@ releasing run announces it again, which makes one more revision of its reconcili
 
 **When it fails.** `collect`, `ingest`: S3, SQS or the database does not answer; the next run catches up. A file that
 is broken fails alone: `backroom feeds files --state FAILED`, `backroom feeds quarantine list`. `check_arrivals`:
-`backroom quality results` names the rows. This run releases no day; the next run looks at its own files alone and may
-release it, so look at once, and run `backroom reconcile day` again after mending. Missing windows:
-`backroom feeds gaps`.
+`backroom quality results` names the rows. This run releases no day; a day whose data is not sound is held in later
+runs too, with an alert, until it is mended, and the others are released. `land`: our bucket; the next run writes what
+is missing. Missing windows: `backroom feeds gaps`. Messages that were given up: `backroom feeds dead-letters list`.
 """
 
 with DAG(
@@ -67,6 +69,16 @@ with DAG(
         """Release the days that are complete."""
         return intraday_ingestion_tasks.release_complete_days(**context)
 
+    @task
+    def watch(**context: object) -> dict[str, int]:
+        """Overdue windows, orders without a purchase."""
+        return intraday_ingestion_tasks.watch(**context)
+
+    @task
+    def land(**context: object) -> int:
+        """Orders as Parquet, by day and store."""
+        return intraday_ingestion_tasks.land(**context)
+
     ingested = ingest()
-    collect() >> ingested
+    collect() >> ingested >> [watch(), land()]
     check_arrivals(ingested) >> release_complete_days()

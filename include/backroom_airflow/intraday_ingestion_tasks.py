@@ -43,6 +43,27 @@ def check_arrivals(file_ids: list[int], **context: Any) -> int:
     return sum(not result.success for result in results)
 
 
+def watch(**context: Any) -> dict[str, int]:
+    """Alert of windows that are overdue and of Amazon's orders without a purchase; how many of each."""
+    from backroom.db.engine import transaction
+    from backroom.feeds.watching import watch_gaps, watch_orders
+
+    now = business_time.of(context)
+    with transaction() as connection:
+        return {"overdue_windows": watch_gaps(connection, now=now), "unclaimed": watch_orders(connection, now=now)}
+
+
+def land(**_: Any) -> int:
+    """Write each day of orders that has changed to our bucket as Parquet; how many days."""
+    from backroom.db.engine import engine
+    from backroom.feeds.aws import aws
+    from backroom.orders.landing import land_changed_days
+    from backroom.settings import settings
+
+    config = settings()
+    return len(land_changed_days(engine(), aws().s3, bucket=config.feeds_bucket, prefix=config.orders_prefix))
+
+
 def release_complete_days(**context: Any) -> list[str]:
     """Release each store's day that is complete now, as a partition of the asset `store_day`.
 

@@ -64,8 +64,8 @@ def clean(database: Engine) -> Engine:
     with database.begin() as connection:
         connection.execute(
             text(
-                "truncate feed_file, feed_quarantine, feed_event, amazon_order, amazon_order_line, day_release, alert,"
-                " purchase, store cascade"
+                "truncate feed_file, feed_file_day, feed_quarantine, feed_event, amazon_order,"
+                " amazon_order_line, day_release, alert, purchase, store cascade"
             )
         )
         for store, zone in ((STORE, "America/New_York"), ("STORE-002", "America/Los_Angeles")):

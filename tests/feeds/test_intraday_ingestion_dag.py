@@ -62,7 +62,7 @@ def released() -> list[str]:
 
     with create_session() as session:
         events = session.query(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        return [event.partition_key for event in events.filter(AssetModel.name == "store_day")]
+        return [str(event.partition_key) for event in events.filter(AssetModel.name == "store_day")]
 
 
 def test_a_trip_in_two_orders_stops_the_run_before_a_day_is_released(

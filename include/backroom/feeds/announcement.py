@@ -33,6 +33,8 @@ class Announcement:
     sequencer: str  # padded, so that text order is S3's order; '' where there is none
     etag: str
     announced_at: datetime
+    size: int | None = None  # bytes
+    link: str | None = None  # presigned, lives for 60 minutes; a secret
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,25 @@ def _record(record: dict[str, Any]) -> Announcement:
             sequencer=sequencer.upper().ljust(32, "0") if sequencer else "",
             etag=etag,
             announced_at=announced_at,
+            size=_size(entry.get("size")),
+            link=_link(entry.get("presignedUrl") or record.get("presignedUrl")),
         )
     except Malformed:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed(f"a record lacks {error}") from error
+
+
+def _size(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _link(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > 8000 or not value.startswith(("https://", "http://")):
+        raise Malformed("a record's presignedUrl is not a link")
+    return value
 
 
 def _text(value: Any, what: str) -> str:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import Connection, Engine, text
 
 from backroom.alerts import raise_alert
-from backroom.feeds import queues
+from backroom.feeds import originals, queues
 from backroom.feeds.announcement import Announcement, Malformed, parse, parse_key
 from backroom.feeds.aws import Aws
 from backroom.settings import settings
@@ -132,20 +132,20 @@ def _announce(connection: Connection, announcement: Announcement, now: datetime)
 
 
 def _copy(aws: Aws, announcement: Announcement) -> _Copy:
-    version = {"VersionId": announcement.version_id} if announcement.version_id else {}
     digest, size = hashlib.sha256(), 0
     key = f"intraday/{announcement.bucket}/{announcement.key}/{quote(announcement.version, safe='')}"
     try:
-        original = aws.s3.get_object(Bucket=announcement.bucket, Key=announcement.key, **version)
-        if not version and announcement.etag and original["ETag"].strip('"') != announcement.etag:
-            return _Copy(failure="it was rewritten before it was copied", superseded=True)
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as passing:
-            for block in original["Body"].iter_chunks(1_000_000):
+        with originals.open_original(aws, announcement) as blocks, tempfile.SpooledTemporaryFile(_IN_MEMORY) as passing:
+            for block in blocks:
                 digest.update(block)
                 size += passing.write(block)
+            if announcement.size not in (None, size):
+                raise originals.NotReadable(f"{size} bytes came where {announcement.size} were announced")
             passing.seek(0)
             aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=passing, ContentLength=size)
-    except (ClientError, BotoCoreError) as error:
+    except originals.Rewritten:
+        return _Copy(failure="it was rewritten before it was copied", superseded=True)
+    except (ClientError, BotoCoreError, originals.NotReadable) as error:
         _log.warning("file_not_copied", file=announcement.key, version=announcement.version, reason=str(error))
         return _Copy(failure=f"can't be copied: {error}"[:500])
     return _Copy(key, digest.hexdigest(), size)

@@ -1,25 +1,44 @@
-"""backroom feeds: files, gaps, quarantine list, events; and `ingest` and `drain`, as the pipelines do it."""
+"""backroom feeds: what came, what is missing, what was set aside; taking in again; and by hand what pipelines do."""
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import date, timedelta
+from enum import StrEnum
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from backroom import command_line
+from backroom.audit import trail
 from backroom.clock import business_date
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
-from backroom.feeds import completeness, events, intraday
+from backroom.feeds import agreement, completeness, events, intraday, replay, watching
+from backroom.feeds import dead_letters as letters
 from backroom.feeds.aws import aws
-from backroom.stores.registry import all_stores
+from backroom.orders import landing
+from backroom.settings import settings
+from backroom.stores.registry import all_stores, get_store
 
 app = typer.Typer(help="Amazon's intra-day files and events.", no_args_is_help=True)
 quarantine = typer.Typer(help="Rows that could not be taken in.", no_args_is_help=True)
+dead_letters = typer.Typer(help="Messages that were given up.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(dead_letters, name="dead-letters")
+
+
+class Feed(StrEnum):
+    """Which queue."""
+
+    INTRADAY = "intraday"
+    EVENTS = "events"
+
+
+QUEUE = typer.Option(..., "--queue", help="intraday or events")
+REASON = typer.Option("", "--reason", help="why; kept in the audit trail")
 
 STORE = typer.Option("", "--store", help="one store alone")
 LIMIT = typer.Option(50, "--limit", min=1, help="show at most so many, the newest first")
@@ -86,6 +105,120 @@ def list_quarantine(store: str = STORE, limit: int = LIMIT, as_json: bool = AS_J
     )
 
 
+@quarantine.command(name="retry")
+def retry_quarantine(
+    store: str = STORE,
+    file: int = typer.Option(0, "--file", help="this file alone, by its id"),
+    reason: str = REASON,
+    now: str = NOW,
+) -> None:
+    """Take the files with rows in quarantine, and failed ones, from our copies again: after a store was added, say.
+
+    What breaks no rule any more goes in, by the same versions as ever. Exits 1 where rows or files still wait.
+    """
+    why, moment = command_line.needed(reason), command_line.moment(now)
+    check_reachable(engine())
+    with engine().begin() as connection:
+        asked = replay.retryable(connection, store_id=store, file_id=file or None)
+        subject = f"file {file}" if file else store or "all stores"
+        trail.record(
+            connection, at=moment, actor=getpass.getuser(), action="feeds.quarantine.retry", subject=subject,
+            reason=why, details={"files": len(asked)},
+        )  # fmt: skip
+    results = replay.retry(engine(), aws(), file_ids=asked, now=moment)
+    rows, waiting = sum(one.rows_applied for one in results), sum(one.rows_quarantined for one in results)
+    failed = sum(one.state == "FAILED" for one in results)
+    typer.echo(f"{len(results)} files taken again, {rows} rows applied, {waiting} rows wait on, {failed} files failed")
+    raise typer.Exit(1 if waiting or failed else 0)
+
+
+@app.command(name="replay")
+def replay_day(
+    store: str = typer.Option(..., "--store", help="whose day"),
+    day: str = typer.Option(..., "--date", help="business day, 2026-03-01"),
+    reason: str = REASON,
+    now: str = NOW,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Rebuild a store's day of orders from our copies. Exits 1 where rows came out otherwise than they were."""
+    why, moment, asked = command_line.needed(reason), command_line.moment(now), _day(day)
+    check_reachable(engine())
+    result = replay.replay_day(engine(), aws(), store_id=store, business_date=asked)
+    with engine().begin() as connection:
+        trail.record(
+            connection, at=moment, actor=getpass.getuser(), action="feeds.replay", subject=f"{store}|{asked}",
+            reason=why, details=result.__dict__,
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(result.__dict__))
+    else:
+        came_out = "all as before" if result.same else "not as before: the day will be released as a correction"
+        typer.echo(f"{result.files} files replayed: {result.orders} orders, {result.lines} lines, {came_out}")
+    raise typer.Exit(0 if result.same else 1)
+
+
+@app.command()
+def compare(
+    store: str = typer.Option(..., "--store", help="a store that sends files and events"),
+    day: str = typer.Option(..., "--date", help="business day, 2026-03-01"),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show the trips of which files and events tell differently. Exits 1 where there are any."""
+    asked = _day(day)
+    check_reachable(engine())
+    with engine().connect() as connection:
+        of = get_store(connection, store)
+        if of is None or set(of.feeds) != {"FILES", "EVENTS"}:
+            raise BackroomError(
+                f"{store!r} is not a store that sends both files and events; see `backroom stores list`"
+            )
+        rows = agreement.disagreements(connection, store_id=store, business_date=asked, zone=of.time_zone)
+    if as_json:
+        typer.echo(json.dumps([dict(row._mapping) for row in rows], default=str))
+    else:
+        table = Table("trip", "total: file", "event", "captured: file", "event", "differs in")
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row))
+        Console().print(table)
+    raise typer.Exit(1 if rows else 0)
+
+
+@app.command()
+def unclaimed(now: str = NOW, as_json: bool = AS_JSON) -> None:
+    """Show Amazon's trips of the last three days of which we have no purchase."""
+    moment = command_line.moment(now)
+    command_line.show_query(
+        watching.UNCLAIMED + " order by 3, 1, 2", {"from": moment - timedelta(days=3), "until": moment}, as_json=as_json
+    )
+
+
+@dead_letters.command(name="list")
+def list_dead_letters(queue: Feed = QUEUE, limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
+    """Show messages that were given up, and why."""
+    found = letters.look(aws(), _queue(queue), limit=limit)
+    if as_json:
+        typer.echo(json.dumps([letter.__dict__ for letter in found]))
+        return
+    table = Table("message", "reason", "body")
+    for letter in found:
+        table.add_row(letter.message_id, letter.reason or "too many tries", letter.body[:200])
+    Console().print(table)
+
+
+@dead_letters.command(name="replay")
+def replay_dead_letters(queue: Feed = QUEUE, reason: str = REASON, now: str = NOW) -> None:
+    """Put them back into their queue; the pipeline takes them at its next run."""
+    why, moment = command_line.needed(reason), command_line.moment(now)
+    check_reachable(engine())
+    moved = letters.replay(aws(), _queue(queue))
+    with engine().begin() as connection:
+        trail.record(
+            connection, at=moment, actor=getpass.getuser(), action="feeds.dead_letters.replay", subject=queue.value,
+            reason=why, details={"messages": moved},
+        )  # fmt: skip
+    typer.echo(f"{moved} messages put back into {_queue(queue)}")
+
+
 @app.command(name="events")
 def list_events(as_json: bool = AS_JSON) -> None:
     """Count the events by kind."""
@@ -113,6 +246,15 @@ def ingest(now: str = NOW) -> None:
 
 
 @app.command()
+def land() -> None:
+    """Write the days that have changed to our bucket as Parquet."""
+    check_reachable(engine())
+    config = settings()
+    landed = landing.land_changed_days(engine(), aws().s3, bucket=config.feeds_bucket, prefix=config.orders_prefix)
+    typer.echo(f"{len(landed)} days written, {sum(one.rows for one in landed)} order lines")
+
+
+@app.command()
 def drain(now: str = NOW) -> None:
     """Take in all that waits in the events queue."""
     check_reachable(engine())
@@ -121,6 +263,10 @@ def drain(now: str = NOW) -> None:
         f"{counts.new} new events, {counts.known_already} known already, {counts.unknown} not understood,"
         f" {counts.malformed} no events"
     )
+
+
+def _queue(feed: Feed) -> str:
+    return settings().intraday_queue if feed is Feed.INTRADAY else settings().events_queue
 
 
 def _day(text_: str) -> date:

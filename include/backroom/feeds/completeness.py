@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from backroom.alerts import raise_alert
 from backroom.clock import business_date, business_day_bounds
+from backroom.orders.soundness import unsound
 from backroom.settings import settings
 from backroom.stores.registry import Store, all_stores
 
@@ -52,12 +53,14 @@ def newly_complete_days(connection: Connection, *, now: datetime) -> list[tuple[
 
     A store with files needs every window. One with events alone is complete the margin after its day's end. A day
     with sales that still lacks windows `day_release_cutoff_hours` after its end is released as incomplete, with an
-    alert, and once more, as revision 2, when the rest has come.
+    alert, and once more, as a correction, when the rest has come. A day that was released and that late data has
+    changed since is released again as a correction. A day with what must never be (orders/soundness.py) is held, with
+    an alert, whichever run brought it.
     """
     released = []
     for store in all_stores(connection):
-        for day, before in _unreleased_days(connection, store, now):
-            if _release(connection, store, day, before, now):
+        for day, before, late in _unreleased_days(connection, store, now):
+            if _release(connection, store, day, before, late, now):
                 released.append((store.store_id, day))
     return released
 
@@ -74,8 +77,11 @@ def _margin() -> timedelta:
     return timedelta(minutes=settings().day_complete_margin_minutes)
 
 
-def _unreleased_days(connection: Connection, store: Store, now: datetime) -> list[tuple[date, int]]:
-    """Ended days, from the first of which we heard, that are not released as complete; and their last revision."""
+def _unreleased_days(connection: Connection, store: Store, now: datetime) -> list[tuple[date, int, bool]]:
+    """Ended days that may be due: not released as complete, or changed since.
+
+    From the first of which we heard; with their last revision, and whether late data has changed them.
+    """
     first = connection.execute(
         text(
             "select least((select min(window_end) from feed_file where store_id = :store),"
@@ -96,22 +102,29 @@ def _unreleased_days(connection: Connection, store: Store, now: datetime) -> lis
             {"store": store.store_id},
         )
     }
-    day, last = business_date(first, store.time_zone), business_date(now, store.time_zone)
+    changed = set(
+        connection.execute(
+            text("select distinct business_date from feed_file_day where store_id = :store and to_release"),
+            {"store": store.store_id},
+        ).scalars()
+    )
+    day, last = min([business_date(first, store.time_zone), *changed]), business_date(now, store.time_zone)
     days = []
     while day < last:
         revision, complete = done.get(day, (0, False))
-        if not complete:
-            days.append((day, revision))
+        late = revision > 0 and day in changed
+        if late or not complete:
+            days.append((day, revision, late))
         day += timedelta(days=1)
     return days
 
 
-def _release(connection: Connection, store: Store, day: date, before: int, now: datetime) -> bool:
+def _release(connection: Connection, store: Store, day: date, before: int, late: bool, now: datetime) -> bool:
     _, end = business_day_bounds(day, store.time_zone)
     if now < end + _margin():
         return False
     missing = coverage(connection, store=store, day=day).missing if "FILES" in store.feeds else ()
-    if missing:
+    if missing and not late:
         cutoff = end + timedelta(hours=settings().day_release_cutoff_hours)
         if before or now < cutoff or not _has_sales(connection, store, day):
             return False
@@ -125,10 +138,13 @@ def _release(connection: Connection, store: Store, day: date, before: int, now: 
             subject=f"{store.store_id}|{day}",
             store_id=store.store_id,
         )
+    if _is_held(connection, store, day, now):
+        return False
     recorded = connection.execute(
         text(
-            "insert into day_release (store_id, business_date, revision, complete, released_at, missing_windows)"
-            " values (:store, :day, :revision, :complete, :now, :missing) on conflict do nothing"
+            "insert into day_release (store_id, business_date, revision, complete, released_at, missing_windows,"
+            " correction) values (:store, :day, :revision, :complete, :now, :missing, :correction)"
+            " on conflict do nothing"
         ),
         {
             "store": store.store_id,
@@ -137,9 +153,35 @@ def _release(connection: Connection, store: Store, day: date, before: int, now: 
             "complete": not missing,
             "now": now,
             "missing": len(missing),
+            "correction": before > 0,
         },
     )
-    return recorded.rowcount == 1
+    if recorded.rowcount == 0:
+        return False
+    connection.execute(
+        text(
+            "update feed_file_day set to_release = false"
+            " where store_id = :store and business_date = :day and to_release"
+        ),
+        {"store": store.store_id, "day": day},
+    )
+    return True
+
+
+def _is_held(connection: Connection, store: Store, day: date, now: datetime) -> bool:
+    reasons = unsound(connection, store_id=store.store_id, business_date=day)
+    if reasons:
+        raise_alert(
+            connection,
+            key=f"feeds:held:{store.store_id}:{day}",
+            severity="critical",
+            title=f"{store.store_id}, {day} is not released: {'; '.join(reasons)}"[:500],
+            what_to_do="Ask Amazon to send these orders again; once they are sound, the next run releases the day.",
+            now=now,
+            subject=f"{store.store_id}|{day}",
+            store_id=store.store_id,
+        )
+    return bool(reasons)
 
 
 def _has_sales(connection: Connection, store: Store, day: date) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,14 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, text
 
 from backroom.alerts import raise_alert
+from backroom.feeds.announcement import parse_key
 from backroom.feeds.aws import Aws
 from backroom.feeds.collecting import collect
 from backroom.feeds.layout import WrongHeader
 from backroom.feeds.staging import Undecodable, judge, prepare, stage
 from backroom.orders.merge import Merged, merge
 
-__all__ = ["FileResult", "collect", "ingest", "ingest_all", "waiting"]
+__all__ = ["FileResult", "collect", "ingest", "ingest_all", "read_ahead", "waiting"]
 
 _READERS = 8
 _IN_MEMORY = 8_000_000  # bytes of a file; a larger one waits in a temporary file
@@ -54,8 +55,13 @@ def ingest(engine: Engine, aws: Aws, *, file_id: int, now: datetime) -> FileResu
     return ingest_all(engine, aws, file_ids=[file_id], now=now)[0]
 
 
-def ingest_all(engine: Engine, aws: Aws, *, file_ids: Sequence[int], now: datetime) -> list[FileResult]:
+def ingest_all(
+    engine: Engine, aws: Aws, *, file_ids: Sequence[int], now: datetime, again: bool = False
+) -> list[FileResult]:
     """The same for many files over one connection; the copies are read ahead by threads.
+
+    `again`: files that were taken in, or failed, are taken from our copies anew; what is newer than they stays, and
+    their rows in quarantine are RETRIED, or wait on where they still break a rule.
 
     A file that can't be read as an order file is FAILED, with its reason and an alert, and the others go on. Raises
     botocore's errors where our own bucket does not answer; what was done until then is done.
@@ -70,15 +76,17 @@ def ingest_all(engine: Engine, aws: Aws, *, file_ids: Sequence[int], now: dateti
                     text("select file_id, copy_key from feed_file where file_id = any(:ids)"), {"ids": list(file_ids)}
                 )
             }
-        for file_id, content in _read_ahead(readers, aws, file_ids, copies):
+        for file_id, content in read_ahead(readers, aws, file_ids, copies):
             with content:
-                results.append(_ingest(connection, file_id, content, now))
+                results.append(_ingest(connection, file_id, content, now, again))
     return results
 
 
-def _read_ahead(
-    readers: ThreadPoolExecutor, aws: Aws, file_ids: Sequence[int], copies: dict[int, str | None]
+def read_ahead(
+    readers: ThreadPoolExecutor, aws: Aws, file_ids: Sequence[int], copies: Mapping[int, str | None]
 ) -> Iterator[tuple[int, BinaryIO]]:
+    """Our copies of the files, in order; threads read the next ones meanwhile. Raises botocore's errors."""
+
     def read(file_id: int) -> BinaryIO:
         content = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by who takes it
         if key := copies.get(file_id):
@@ -97,18 +105,31 @@ def _read_ahead(
         yield file_id, future.result()
 
 
-def _ingest(connection: Connection, file_id: int, content: BinaryIO, now: datetime) -> FileResult:
+def _ingest(connection: Connection, file_id: int, content: BinaryIO, now: datetime, again: bool) -> FileResult:
     try:
         with connection.begin():
-            file = connection.execute(_LOCK, {"file": file_id}).one()
-            if file.state != "COPIED":
+            file = _locked(connection, file_id)
+            if file.copy_key is None or (file.state != "COPIED" and not again):
                 return _result(file)
             if file.store_id is None:
                 raise WrongHeader(f"its key names no store of ours: {file.key}")
+            connection.execute(_SHARE_ORDERS, {"store": file.store_id})
+            if again:
+                connection.execute(_RETRIED, {"file": file_id})
             return _bring_in(connection, file, content, now)
     except (WrongHeader, Undecodable) as error:
         with connection.begin():
             return _fail(connection, file_id, str(error), now)
+
+
+def _locked(connection: Connection, file_id: int) -> Row:
+    """The file's row, locked. A store that was added since the file came is found by the key."""
+    file = connection.execute(_LOCK, {"file": file_id}).one()
+    name = parse_key(file.key) if file.store_id is None else None
+    if name is None:
+        return file
+    owned = connection.execute(_OWN, {"file": file_id, "store": name.store_id, "merchant": name.merchant})
+    return connection.execute(_LOCK, {"file": file_id}).one() if owned.rowcount else file
 
 
 def _bring_in(connection: Connection, file: Row, content: BinaryIO, now: datetime) -> FileResult:
@@ -129,6 +150,13 @@ def _bring_in(connection: Connection, file: Row, content: BinaryIO, now: datetim
             window_end=file.window_end,
             sequencer=file.sequencer,
             time_zone=file.time_zone,
+        )
+        connection.execute(
+            _DAYS,
+            [
+                {"file": file.file_id, "store": file.store_id, "day": day, "changed": changed}
+                for day, changed in merged.days.items()
+            ],
         )
     result = FileResult(file.file_id, state, read, merged.applied, merged.stale, bad, reason)
     _settle(connection, result, now)
@@ -182,6 +210,19 @@ def _result(file: Row) -> FileResult:
     )
 
 
+_DAYS = text(
+    "insert into feed_file_day (file_id, store_id, business_date, to_release, to_land)"
+    " values (:file, :store, :day, :changed, :changed) on conflict (file_id, business_date) do update"
+    " set to_release = feed_file_day.to_release or excluded.to_release,"
+    " to_land = feed_file_day.to_land or excluded.to_land"
+)
+_RETRIED = text("update feed_quarantine set state = 'RETRIED' where file_id = :file and state = 'WAITING'")
+_OWN = text(
+    "update feed_file f set store_id = s.store_id from store s"
+    " where f.file_id = :file and s.store_id = :store and s.merchant = :merchant"
+)
+# A day that is rebuilt (feeds/replay.py) must not lose what comes in meanwhile.
+_SHARE_ORDERS = text("select pg_advisory_xact_lock_shared(hashtext('orders ' || :store))")
 _LOCK = text(
     """
     select f.*, s.time_zone, s.currency, (

@@ -37,14 +37,20 @@ def delete(sqs: Any, url: str, messages: list[dict[str, Any]]) -> None:
         )
 
 
-def dead_letter(sqs: Any, url: str, message: dict[str, Any], reason: str) -> bool:
-    """Move a message that can never be understood to the queue's dead-letter queue; False where it has none."""
+def dead_letters_of(sqs: Any, url: str) -> str | None:
+    """URL of the queue's dead-letter queue, None where it has none."""
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
     target = json.loads(attributes.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
+    return None if target is None else str(sqs.get_queue_url(QueueName=target.rsplit(":", 1)[1])["QueueUrl"])
+
+
+def dead_letter(sqs: Any, url: str, message: dict[str, Any], reason: str) -> bool:
+    """Move a message that can never be understood to the queue's dead-letter queue; False where it has none."""
+    target = dead_letters_of(sqs, url)
     if target is None:
         return False
     sqs.send_message(
-        QueueUrl=sqs.get_queue_url(QueueName=target.rsplit(":", 1)[1])["QueueUrl"],
+        QueueUrl=target,
         MessageBody=message["Body"],
         MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:250]}},
     )

@@ -58,6 +58,24 @@ feed_quarantine = Table(
     PrimaryKeyConstraint("file_id", "line"),
 )
 
+feed_file_day = Table(
+    "feed_file_day",
+    metadata,
+    Column("file_id", BigInteger, ForeignKey("feed_file.file_id"), nullable=False),
+    Column("store_id", Identifier, nullable=False),
+    Column("business_date", Date, nullable=False, comment="of the orders that the file speaks of"),
+    Column("to_release", Boolean, nullable=False, comment="it changed the day since the day's latest release"),
+    Column("to_land", Boolean, nullable=False, comment="it changed the day since the day's Parquet file"),
+    PrimaryKeyConstraint("file_id", "business_date"),
+)
+Index("ix_feed_file_day_day", feed_file_day.c.store_id, feed_file_day.c.business_date)
+Index(
+    "ix_feed_file_day_open",
+    feed_file_day.c.store_id,
+    feed_file_day.c.business_date,
+    postgresql_where=text("to_release or to_land"),
+)
+
 feed_event = Table(
     "feed_event",
     metadata,
@@ -87,5 +105,12 @@ day_release = Table(
     Column("complete", Boolean, nullable=False, comment="false: released at the cut-off with windows missing"),
     Column("released_at", Instant, nullable=False),
     Column("missing_windows", Integer, nullable=False, server_default="0"),
+    Column(
+        "correction",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="late data changed a day that was released before",
+    ),
     PrimaryKeyConstraint("store_id", "business_date", "revision"),
 )

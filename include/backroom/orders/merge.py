@@ -6,56 +6,82 @@ not depend on the order in which files arrive (docs/feeds.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Order lines of one file: new or newer than ours, and older than ours."""
+    """Order lines of one file: new or newer than ours, and older than ours.
+
+    `days`: each business date that the file speaks of, and whether what is known of it has changed.
+    """
 
     applied: int
     stale: int
+    days: Mapping[date, bool] = field(default_factory=dict, compare=False)
 
 
 def merge(connection: Connection, *, file_id: int, window_end: datetime, sequencer: str, time_zone: str) -> Merged:
     """Bring in what stands in the session's table staged_order, all of it judged good. `time_zone` is the store's."""
     given = {"file": file_id, "window_end": window_end, "sequencer": sequencer, "zone": time_zone}
-    connection.execute(text(_ORDERS), given)
+    days: dict[date, bool] = {row.day: row.changed for row in connection.execute(text(_ORDERS), given)}
     row = connection.execute(text(_LINES), given).one()
     if doubtful := connection.execute(_DOUBTFUL).all():
         connection.execute(
             _SETTLE_LINES,
             {"stores": [row.store_id for row in doubtful], "orders": [row.order_id for row in doubtful]},
         )
-    return Merged(row.applied, row.offered - row.applied)
+    days.update(dict.fromkeys(row.changed_days or (), True))
+    return Merged(row.applied, row.offered - row.applied, days)
 
 
-_ORDERS = """
-insert into amazon_order (store_id, order_id, shopping_trip_id, business_date, status, entry_method, trip_started_at,
-    trip_ended_at, currency, order_total, authorized, captured, refunded, card_brand, card_last_four,
-    reconciliation_id, updated_at, window_end, sequencer)
-select distinct on (store_id, order_id) store_id, order_id, shopping_trip_id,
-    (cast(trip_ended_at as timestamptz) at time zone :zone)::date, status, entry_method,
-    cast(trip_started_at as timestamptz), cast(trip_ended_at as timestamptz), currency, cast(order_total as numeric),
-    cast(authorized as numeric), cast(captured as numeric), cast(refunded as numeric), nullif(card_brand, ''),
-    nullif(card_last_four, ''), nullif(reconciliation_id, ''), cast(updated_at as timestamptz), :window_end, :sequencer
-from staged_order
-order by store_id, order_id, cast(updated_at as timestamptz) desc, line desc
-on conflict (store_id, order_id) do update set shopping_trip_id = excluded.shopping_trip_id,
-    business_date = excluded.business_date, status = excluded.status, entry_method = excluded.entry_method,
-    trip_started_at = excluded.trip_started_at, trip_ended_at = excluded.trip_ended_at, currency = excluded.currency,
-    order_total = excluded.order_total, authorized = excluded.authorized, captured = excluded.captured,
-    refunded = excluded.refunded, card_brand = excluded.card_brand, card_last_four = excluded.card_last_four,
-    reconciliation_id = excluded.reconciliation_id, updated_at = excluded.updated_at,
-    window_end = excluded.window_end, sequencer = excluded.sequencer
-where (excluded.updated_at, excluded.window_end, excluded.sequencer)
-    > (amazon_order.updated_at, amazon_order.window_end, amazon_order.sequencer)
-""".replace("::", "\\:\\:")
+# Windows overlap, so most rows come again unchanged, as a higher version: only what differs changes a day.
+_ORDER_FACTS = (
+    "shopping_trip_id, business_date, status, entry_method, trip_started_at, trip_ended_at, currency, order_total,"
+    " authorized, captured, refunded, card_brand, card_last_four, reconciliation_id"
+)
+_LINE_FACTS = "item_sku, quantity, unit, list_price, price, promotion, tax, dropped"
 
-_LINES = """
+
+def _of(row: str, columns: str) -> str:
+    return ", ".join(f"{row}.{name.strip()}" for name in columns.split(","))
+
+
+_ORDERS = f"""
+with newest as materialized (
+    select distinct on (store_id, order_id) store_id, order_id, shopping_trip_id,
+        (cast(trip_ended_at as timestamptz) at time zone :zone)::date as business_date, status, entry_method,
+        cast(trip_started_at as timestamptz) as trip_started_at, cast(trip_ended_at as timestamptz) as trip_ended_at,
+        currency, cast(order_total as numeric) as order_total, cast(authorized as numeric) as authorized,
+        cast(captured as numeric) as captured, cast(refunded as numeric) as refunded,
+        nullif(card_brand, '') as card_brand, nullif(card_last_four, '') as card_last_four,
+        nullif(reconciliation_id, '') as reconciliation_id, cast(updated_at as timestamptz) as updated_at
+    from staged_order
+    order by store_id, order_id, cast(updated_at as timestamptz) desc, line desc
+), upserted as (
+    insert into amazon_order (store_id, order_id, {_ORDER_FACTS}, updated_at, window_end, sequencer)
+    select store_id, order_id, {_ORDER_FACTS}, updated_at, :window_end, :sequencer from newest
+    on conflict (store_id, order_id) do update set
+        ({_ORDER_FACTS}, updated_at, window_end, sequencer)
+        = ({_of("excluded", _ORDER_FACTS)}, excluded.updated_at, excluded.window_end, excluded.sequencer)
+    where (excluded.updated_at, excluded.window_end, excluded.sequencer)
+        > (amazon_order.updated_at, amazon_order.window_end, amazon_order.sequencer)
+    returning old.business_date as was, new.business_date as day, old.order_id is null
+        or ({_of("old", _ORDER_FACTS)}) is distinct from ({_of("new", _ORDER_FACTS)}) as changed
+)
+select day, bool_or(changed) as changed
+from (
+    select business_date as day, false as changed from newest
+    union all select day, changed from upserted
+    union all select was, true from upserted where was <> day
+) as spoken_of group by day
+""".replace("::", "\\:\\:")  # noqa: S608 - names from the lists above
+
+_LINES = f"""
 with newest as (
     select distinct on (store_id, order_id, line_number) store_id, order_id, cast(line_number as integer) as number,
         item_sku, cast(quantity as numeric) as quantity, unit, cast(list_price as numeric) as list_price,
@@ -74,10 +100,13 @@ with newest as (
         window_end = excluded.window_end, sequencer = excluded.sequencer, file_id = excluded.file_id
     where (excluded.updated_at, excluded.window_end, excluded.sequencer)
         > (amazon_order_line.updated_at, amazon_order_line.window_end, amazon_order_line.sequencer)
-    returning 1
+    returning new.store_id, new.order_id, old.order_id is null
+        or ({_of("old", _LINE_FACTS)}) is distinct from ({_of("new", _LINE_FACTS)}) as changed
 )
-select (select count(*) from applied) as applied, (select count(*) from staged_order) as offered
-"""
+select (select count(*) from applied) as applied, (select count(*) from staged_order) as offered,
+    (select array_agg(distinct o.business_date) from (select distinct store_id, order_id from applied where changed) c
+        join amazon_order o using (store_id, order_id)) as changed_days
+"""  # noqa: S608 - names from the lists above
 
 # Most orders need no thought: all their lines are of the newest updatedAt and add up.
 _DOUBTFUL = text(
