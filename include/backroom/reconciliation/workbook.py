@@ -6,124 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import xlsxwriter
 from sqlalchemy import Connection
 from xlsxwriter.utility import xl_rowcol_to_cell
 from xlsxwriter.workbook import Workbook
-from xlsxwriter.worksheet import Worksheet
 
-from backroom.money import places
-from backroom.reconciliation import pages
+from backroom.reconciliation import trip_sheets
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.sections import SECTIONS
-from backroom.settings import settings
-
-MONEY, COUNT, TEXT, WHEN = "money", "count", "text", "when"
-
-
-class Formats:
-    """The few cell formats of the workbook."""
-
-    def __init__(self, book: Workbook, currencies: set[str]) -> None:
-        self.one_currency = len(set(currencies)) == 1
-        decimals = max(places(currency) for currency in currencies)
-        pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-        money = f"{pattern};[Red]-{pattern}"
-        font = {"font_name": "Calibri", "font_size": 11}
-        self.title = book.add_format({**font, "bold": True, "font_size": 16})
-        self.muted = book.add_format({**font, "font_color": "#5b6875"})
-        self.head = book.add_format(
-            {**font, "bold": True, "bottom": 1, "bg_color": "#eef2f5", "text_wrap": True, "valign": "vcenter"}
-        )
-        self.of = {
-            MONEY: book.add_format({**font, "num_format": money}),
-            COUNT: book.add_format({**font, "num_format": "#,##0"}),
-            TEXT: book.add_format(font),
-            WHEN: book.add_format({**font, "num_format": "yyyy-mm-dd hh:mm"}),
-        }
-        self.total = {
-            MONEY: book.add_format({**font, "bold": True, "top": 1, "num_format": money}),
-            COUNT: book.add_format({**font, "bold": True, "top": 1, "num_format": "#,##0"}),
-            TEXT: book.add_format({**font, "bold": True, "top": 1}),
-        }
-        self.good = book.add_format({"font_color": "#0f766e"})
-        self.bad = book.add_format({"font_color": "#b42318", "bold": True})
-
-
-class Sheet:
-    """A table that is written from the top down, with a total row of formulas."""
-
-    def __init__(self, book: Workbook, formats: Formats, name: str, columns: Sequence[tuple[str, str, int]]) -> None:
-        """`columns` are (head, kind of cell, width)."""
-        self.sheet: Worksheet = book.add_worksheet(name)
-        self.formats, self.columns = formats, columns
-        self.row = 0
-        self.sums = [Decimal(0)] * len(columns)
-        for number, (_, _, width) in enumerate(columns):
-            self.sheet.set_column(number, number, width)
-        self.sheet.set_landscape()
-        self.sheet.set_paper(9)
-        self.sheet.fit_to_pages(1, 0)
-
-    def heading(self) -> None:
-        """The head row, which stays in view and repeats on each printed page."""
-        for number, (head, _, _) in enumerate(self.columns):
-            self.sheet.write_string(self.row, number, head, self.formats.head)
-        self.sheet.repeat_rows(self.row)
-        self.sheet.freeze_panes(self.row + 1, 0)
-        self.row += 1
-        self.first = self.row
-
-    def add(self, *values: Any) -> None:
-        """A row of values by the columns' kinds; None leaves a cell empty; a string with `=` in front is a formula."""
-        for number, (value, (_, kind, _)) in enumerate(zip(values, self.columns, strict=True)):
-            self._cell(number, value, kind)
-        self.row += 1
-
-    def _cell(self, number: int, value: Any, kind: str) -> None:
-        style = self.formats.of[kind]
-        if value is None:
-            return
-        if isinstance(value, Formula):
-            self.sheet.write_formula(self.row, number, value.text, style, value.value)
-            self.sums[number] += Decimal(value.value) if kind in (MONEY, COUNT) else 0
-        elif kind in (MONEY, COUNT):
-            self.sheet.write_number(self.row, number, Decimal(value), style)
-            self.sums[number] += Decimal(value)
-        elif kind == WHEN:
-            self.sheet.write_datetime(self.row, number, value, style)
-        else:
-            self.sheet.write_string(self.row, number, str(value), style)
-
-    def total(self, *labels: str) -> None:
-        """The last row: sums of each numeric column; left out where it would add up different currencies."""
-        if not self.formats.one_currency:
-            return
-        for number, (_, kind, _) in enumerate(self.columns):
-            if number < len(labels):
-                self.sheet.write_string(self.row, number, labels[number], self.formats.total[TEXT])
-            elif kind in (MONEY, COUNT) and self.row > self.first:
-                cells = f"{xl_rowcol_to_cell(self.first, number)}:{xl_rowcol_to_cell(self.row - 1, number)}"
-                self.sheet.write_formula(
-                    self.row, number, f"=SUM({cells})", self.formats.total[kind], self.sums[number]
-                )
-            else:
-                self.sheet.write_blank(self.row, number, None, self.formats.total[TEXT])
-        self.row += 1
-
-    def filter(self) -> None:
-        """Lets the reader filter the rows."""
-        if self.row > self.first:
-            self.sheet.autofilter(self.first - 1, 0, self.row - 1, len(self.columns) - 1)
-
-
-class Formula:
-    """A formula and what it comes to, for readers that do not calculate."""
-
-    def __init__(self, formula: str, value: Any) -> None:
-        self.text, self.value = formula, value
+from backroom.reconciliation.sheets import COUNT, MONEY, TEXT, WHEN, Formats, Formula, Sheet
 
 
 def write(
@@ -135,8 +27,8 @@ def write(
     book.set_properties({"title": f"{title}, {label}", "author": "Backroom", "created": stamp})
     formats = Formats(book, {day.currency for day in days})
     _summary(book, formats, days, title=f"{title}: {label}", as_of=as_of)
-    _trips(book, formats, days, connection)
-    _lines(book, formats, days, connection)
+    trip_sheets.write_trips(book, formats, days, connection)
+    trip_sheets.write_lines(book, formats, days, connection)
     _breaks(book, formats, days)
     _waiting(book, formats, days)
     _categories(book, formats, days)
@@ -231,87 +123,6 @@ def _stores(table: Sheet, formats: Formats, days: Sequence[StoreDay]) -> None:
             kind = MONEY if 3 <= column <= 7 else COUNT
             sheet.write_formula(table.row, column, f"=SUM({cells})", formats.total[kind], value)
         table.row += 1
-
-
-def _trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], connection: Connection) -> None:
-    money = [(head, MONEY, 13) for head in ("At shelf price", "Promotions", "Tax", "Total")]
-    table = Sheet(
-        book,
-        formats,
-        "Trips",
-        [
-            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("Entry", TEXT, 13), ("Ended (store's clock)", WHEN, 17),
-            ("Outcome", TEXT, 11), ("State", TEXT, 19), *money, ("Captured", MONEY, 13), ("Debt", MONEY, 12),
-            ("Amazon: total", MONEY, 13), ("Amazon: captured", MONEY, 13), ("Amazon - ours, captured", MONEY, 13),
-            ("Ledger: captured", MONEY, 13), ("Note", TEXT, 60),
-        ],
-    )  # fmt: skip
-    table.heading()
-    too_many = sum(day.trips for day in days) > settings().report_workbook_rows
-    for day in days:
-        for row in pages.trip_rows(connection, day, unsettled=too_many):
-            _trip(table, day.store_id, row)
-        if too_many:
-            others = pages.rest(connection, day, lines=False)
-            said = f"{others['rows']} trips that match: see {day.store_id}.trips.csv"
-            _trip(table, day.store_id, {**dict.fromkeys(("entry_method", "ended_local", "state", "note")), **others,
-                                        "shopping_trip_id": said, "outcome": "MATCHED"})  # fmt: skip
-    table.filter()
-    table.total("Total", "", "", "", "", "")
-
-
-def _trip(table: Sheet, store_id: str, row: dict[str, Any]) -> None:
-    ours, theirs = row["charge_captured"], row["order_captured"]
-    left, right = xl_rowcol_to_cell(table.row, 10), xl_rowcol_to_cell(table.row, 13)
-    gap = None if ours is None or theirs is None else Formula(f"={right}-{left}", theirs - ours)
-    table.add(
-        store_id, row["shopping_trip_id"], row["entry_method"], row["ended_local"], row["outcome"],
-        row["state"], row["list_total"], row["promotion_total"], row["tax_total"], row["purchase_total"],
-        ours, row["debt"], row["order_total"], theirs, gap, row["ledger_captured"], row["note"] or None,
-    )  # fmt: skip
-
-
-def _lines(book: Workbook, formats: Formats, days: Sequence[StoreDay], connection: Connection) -> None:
-    money = [(head, MONEY, 13) for head in ("Promotion", "Net", "Tax", "Total", "Amazon: net", "Amazon: tax")]
-    table = Sheet(
-        book,
-        formats,
-        "Lines",
-        [
-            ("Store", TEXT, 13), ("Trip", TEXT, 38), ("Line", TEXT, 7), ("SKU", TEXT, 20), ("Quantity", TEXT, 10),
-            ("Unit", TEXT, 8), ("Shelf price", TEXT, 12), *money, ("Amazon - ours", MONEY, 13),
-        ],
-    )  # fmt: skip
-    table.heading()
-    too_many = sum(category["lines"] for day in days for category in day.figures["categories"])
-    unsettled = too_many > settings().report_workbook_rows
-    for day in days:
-        for row in pages.line_rows(connection, day, unsettled=unsettled):
-            _one_line(table, day.store_id, row)
-        if unsettled:
-            others = pages.rest(connection, day, lines=True)
-            said = f"{others['rows']} lines of trips that match: see {day.store_id}.lines.csv"
-            blank = dict.fromkeys(("line_number", "item_sku", "quantity", "unit", "list_price"))
-            _one_line(table, day.store_id, {**blank, **others, "shopping_trip_id": said})
-    table.filter()
-    table.total("Total", "", "", "", "", "", "")
-
-
-def _one_line(table: Sheet, store_id: str, row: dict[str, Any]) -> None:
-    net, tax, their_net, their_tax = (xl_rowcol_to_cell(table.row, column) for column in (8, 9, 11, 12))
-    gap = None
-    if row["order_net"] is not None and row["net"] is not None:
-        theirs, ours = row["order_net"] + row["order_tax"], row["net"] + row["tax_amount"]
-        gap = Formula(f"=ROUND({their_net}+{their_tax}-{net}-{tax},4)", theirs - ours)
-    table.add(
-        store_id, row["shopping_trip_id"], row["line_number"], row["item_sku"], _plain(row["quantity"]), row["unit"],
-        _plain(row["list_price"]), row["promotion_amount"], row["net"], row["tax_amount"], row["total"],
-        row["order_net"], row["order_tax"], gap,
-    )  # fmt: skip
-
-
-def _plain(number: Decimal | None) -> str | None:
-    return None if number is None else f"{number.normalize():f}"
 
 
 def _sections(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> None:
