@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from backroom.db.engine import engine
+from backroom.refunds.parking import APPROVAL
 from backroom.reviews import cases as review
 from backroom.reviews import listing
 from backroom.staff.permissions import Permission, to_decide
@@ -49,7 +50,10 @@ def case(case_id: int) -> str:
     endpoint = PAGE_OF_ROOM.get(row["asked_by"])
     mine = member().may(to_decide(row["asked_by"]))
     page = url_for(endpoint, trip=row["subject"]) if endpoint else ""
-    return render_template("case.html", case=row, may_decide=mine, subject_page=page)
+    elsewhere = row["kind"] == APPROVAL
+    if elsewhere:
+        page = url_for("refunds.one", request_id=row["known"]["request"])
+    return render_template("case.html", case=row, may_decide=mine, subject_page=page, elsewhere=elsewhere)
 
 
 @blueprint.post("/cases/<int:case_id>")
@@ -64,6 +68,8 @@ def decide(case_id: int) -> Response | tuple[str, int]:
             raise Refused(
                 403, f"As {' and '.join(member().roles)} you can't do this. It takes the permission to {need}."
             )
+        if row["kind"] == APPROVAL:
+            raise Refused(409, f"Decide it on the page of refund request {row['known']['request']}.")
         choice = request.form.get("choice", "")
         if not choice:
             raise Refused(422, "Choose one of the choices.")

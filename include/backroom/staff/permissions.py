@@ -29,7 +29,6 @@ class Permission(StrEnum):
     SEE_CARTS = "see bad carts"
     RESOLVE_CARTS = "resolve bad carts, retry and dismiss refused ones"
     SEE_FEEDS = "see file gaps and quarantined rows"
-    MEND_FEEDS = "retry and dismiss quarantined rows"
     SEE_CATALOG = "see what was rejected of the catalog"
     DECIDE_GOODS = "decide cases about carts, catalog, prices and stock"
     SEE_AUDIT = "read the audit trail"
@@ -58,7 +57,6 @@ GRANTED: Final[dict[Role, frozenset[Permission]]] = {
             Permission.SEE_CARTS,
             Permission.RESOLVE_CARTS,
             Permission.SEE_FEEDS,
-            Permission.MEND_FEEDS,
             Permission.SEE_CATALOG,
             Permission.DECIDE_GOODS,
         }

@@ -90,7 +90,7 @@ def test_a_day_s_work_of_finance_and_operations(chromium: Browser, address: str,
     page.wait_for_url(f"{address}/debts?state=all", timeout=10_000)
 
     page.goto(address)
-    picture(page, "today", whole=True)
+    picture(page, "console", whole=True)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")

@@ -104,6 +104,10 @@ def test_a_debt_is_written_off_once_and_then_forgiven(console: Console, world: W
 
 def test_nobody_decides_a_refund_that_they_asked_for_and_another_does(console: Console, world: World) -> None:
     own, other, fay = world.ids["own_refund"], world.ids["refund"], console.as_("fay")
+    [(case,)] = world.rows("select case_id from review_case where known ->> 'request' = :id", id=str(own))
+    assert f'href="/refunds/{own}"' in fay.get(f"/cases/{case}").text
+    sent = fay.post(f"/cases/{case}", "/", choice="approve", reason="mine")
+    assert (sent.status_code, "Decide it on the page of refund" in sent.text) == (409, True)
     page = fay.get(f"/refunds/{own}").text
     assert "You asked for this refund" in page
     assert "Approve" not in page
@@ -115,6 +119,7 @@ def test_nobody_decides_a_refund_that_they_asked_for_and_another_does(console: C
     assert world.one("select quantity from stock_movement where kind = 'RETURN'") == 1  # the goods are back
     ann = console.as_("ann")
     assert "is rejected" in said(ann, ann.post(f"/refunds/{own}", do="reject", reason="no receipt"))
+    assert world.rows("select decision from review_case where kind = 'REFUND_APPROVAL'") == [("SETTLED",)] * 2
     assert (audited(world, "refund.approve"), audited(world, "refund.reject")) == (
         [("fay", "the photo shows it")], [("ann", "no receipt")],
     )  # fmt: skip

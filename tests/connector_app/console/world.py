@@ -20,6 +20,7 @@ from backroom.charges.opening import open_charge
 from backroom.debts.opening import keep_in_step
 from backroom.purchases.refusals import keep_refused_cart
 from backroom.reconciliation import report
+from backroom.refunds.parking import ask_approval
 from backroom.reviews.cases import open_case
 from backroom.staff import members
 from connector_app.console import create_app
@@ -199,6 +200,8 @@ def _ask_for_a_refund(world: World, *, by: str) -> int:
             text("insert into refund_request_line (request_id, line_number, quantity, amount) values (:id, 1, 1, 3)"),
             {"id": request},
         )
+        row = connection.execute(text("select * from refund_request where request_id = :id"), {"id": request})
+        ask_approval(connection, row.mappings().one(), now=NOW - timedelta(hours=1))
     return request
 
 
