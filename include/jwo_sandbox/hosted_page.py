@@ -128,8 +128,9 @@ class HostedPages:
         page = self._page(request)
         if page is None or self._state(page) != OPEN:
             return HTMLResponse(_document("<h1>This page has ended</h1><p>Nothing was taken now.</p>"), 410)
-        card = parse_qs((await request.body()).decode("latin-1")).get("card", [""])[0]
-        if card not in CARDS:
+        said = parse_qs((await request.body()).decode("latin-1"))
+        card = said.get("card", [""])[0]
+        if "back" in said or card not in CARDS:
             return RedirectResponse(page["return_url"], 303)
         if card == "declines":
             return HTMLResponse(_form(page, "Your bank has declined this card. Choose another one."))
@@ -190,7 +191,7 @@ def _form(page: sqlite3.Row, problem: str = "") -> str:
         f"<h1>Pay {amount}</h1><p>{html.escape(page['subject'])}</p>{said}"
         f'<form method="post"><fieldset><legend>Which card?</legend>{cards}</fieldset>'
         f"<button>Pay {amount}</button> "
-        '<button name="card" value="none" class="plain">Back without paying</button></form>'
+        '<button name="back" value="yes" class="plain">Back without paying</button></form>'
     )
 
 

@@ -209,8 +209,8 @@ def test_a_payment_whose_outcome_is_not_known_is_never_made_again_and_amazon_ope
     page.reload()
     page.wait_for_selector("text=The gate is open for you again")
     assert len(stack.world.rows("select * from payoff where shopping_trip_id = :trip", trip=trip)) == 1
-    told = [one for one in stack.sandbox.get("/sandbox/money")["trips"] if one["shopping_trip_id"] == trip]
-    assert told[0]["reported"]
+    reports = stack.world.rows("select state, settled from payment_status_report where shopping_trip_id = :t", t=trip)
+    assert [(row["state"], str(row["settled"])) for row in reports] == [("ACCEPTED", "12.3000")]
 
 
 def tell_amazon(stack: Stack, now: datetime) -> None:
