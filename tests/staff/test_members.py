@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from backroom.staff import members, sign_in
 from backroom.staff.permissions import GRANTED, Permission, Role, granted, to_decide
 from backroom.staff.sign_in import Limits, SignInRefused
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 3, 22, 17, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 LIMITS = Limits(timedelta(minutes=30), timedelta(hours=10))
@@ -146,3 +148,10 @@ def test_sessions_and_hashes_of_passwords_are_the_consoles_alone(database: Engin
         with database.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
             connection.execute(text(f"set role {role}"))
             connection.execute(text(query))
+
+
+def test_the_page_s_table_is_the_one_that_holds() -> None:
+    page = (CHECKOUT / "docs" / "console.md").read_text()
+    for permission in Permission:
+        cells = ["yes" if permission in GRANTED[role] else "" for role in Role]
+        assert f"| {permission.value} | {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |") in page

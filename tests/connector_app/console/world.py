@@ -65,7 +65,12 @@ def furnish(engine: Engine, folder: Path) -> World:
     with engine.begin() as connection:
         for name, roles in STAFF.items():
             members.add(connection, name, roles, PASSWORD, by="setup", reason="for tests", now=STARTED)
-        connection.execute(text("update catalog_run set items_read = 5, items_rejected = 1, finished_at = started_at"))
+        connection.execute(
+            text(
+                "update catalog_run set items_read = 5, items_rejected = 1,"
+                " started_at = '2026-03-22T05:00Z', finished_at = '2026-03-22T05:02Z'"
+            )
+        )
         connection.execute(
             text(
                 "insert into catalog_rejection (run_id, file, line, store_id, item_sku, field, reason, raw)"
@@ -88,7 +93,8 @@ def furnish(engine: Engine, folder: Path) -> World:
             body=json.dumps(cart_body(line("MILK"), line("SOAP", "2"), storeId=shop.store_id)).encode(),
         )  # fmt: skip
         raise_alert(
-            connection, key="a", severity="warning", title="A charge waits for a person", what_to_do="look at it",
+            connection, key="a", severity="warning", title="STORE-001: a charge waits for a person (UNKNOWN_CAPTURE)",
+            what_to_do="`backroom review list` shows the open cases",
             now=NOW - timedelta(minutes=5), store_id=shop.store_id,
         )  # fmt: skip
     world.ids["refused"] = world.one("select max(refused_id) from refused_cart")
