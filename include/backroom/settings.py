@@ -307,7 +307,11 @@ class Settings(BaseSettings):
     charge_max_attempts: int = Field(3, ge=1, le=9, description="card tries per trip before its decline is a debt")
     charge_retry_minutes: int = Field(30, ge=1, le=1440, description="between two card tries of one trip")
     charge_margin_hours: int = Field(
-        6, ge=1, le=24, description="how long before the token's end an undecided authorization goes to a person"
+        6,
+        ge=6,
+        le=24,
+        description="how long before the token's end an undecided authorization or an unanswered capture goes to a "
+        "person",
     )
     bad_cart_margin_hours: int = Field(
         8,

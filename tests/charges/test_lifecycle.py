@@ -464,6 +464,23 @@ class TestEvidenceAfterTheEnd:
         books.gather(NOON + hours(63))
         assert books.charge(trip)["state"] == "IN_DEBT"
 
+    def test_a_cancelled_order_after_a_persons_yes_is_asked_about_once(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        amazon.script = replies(capture=Reply(500))
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        decided(books, trip, "captured", NOON + hours(4))
+        books.order(trip, "CANCELLED", "0", at=NOON + hours(5))
+        books.gather(NOON + hours(6))
+        assert books.charge(trip)["state"] == "PARKED"
+        decided(books, trip, "not_captured", NOON + hours(7))
+        books.order(trip, "CANCELLED", "0", at=NOON + hours(8))
+        books.gather(NOON + hours(9))
+        assert books.charge(trip)["state"] == "IN_DEBT"
+        assert [case["kind"] for case in books.cases(trip)] == ["UNKNOWN_CAPTURE", "EVIDENCE_DISAGREES"]
+
     def test_the_same_capture_told_by_both_feeds_at_any_time_changes_nothing(self, books: Books) -> None:
         trip = books.trip("12.30")
         books.work()

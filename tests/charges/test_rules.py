@@ -29,6 +29,10 @@ def charge(state: State, **values: object) -> ChargeState:
     return ChargeState(state, TEN, **values)  # type: ignore[arg-type]
 
 
+def _captured_at(state: State, hour: int) -> ChargeState:
+    return charge(state, capture_asked_at=NOON + timedelta(hours=hour))
+
+
 @pytest.mark.parametrize(
     ("one", "hour", "action"),
     [
@@ -43,6 +47,12 @@ def charge(state: State, **values: object) -> ChargeState:
         (charge(State.UNKNOWN_CAPTURE, capture_asked_at=NOON), 2, Action.WAIT),
         (charge(State.UNKNOWN_CAPTURE, capture_asked_at=NOON), 3, Action.PARK),
         (charge(State.CAPTURE_INITIATED, capture_asked_at=NOON), 3, Action.PARK),
+        (_captured_at(State.UNKNOWN_CAPTURE, 38), 39, Action.WAIT),
+        (_captured_at(State.UNKNOWN_CAPTURE, 38), 40, Action.PARK),  # a person has six hours to ask again
+        (_captured_at(State.UNKNOWN_CAPTURE, 41), 43, Action.WAIT),
+        (_captured_at(State.UNKNOWN_CAPTURE, 41), 44, Action.PARK),
+        (_captured_at(State.CAPTURE_INITIATED, 38), 40, Action.WAIT),
+        (_captured_at(State.CAPTURE_INITIATED, 38), 41, Action.PARK),
         (charge(State.CANCEL_DUE), 0, Action.CANCEL),
         (charge(State.UNKNOWN_CANCEL), 50, Action.CANCEL),
         (charge(State.UNKNOWN_CANCEL), 52, Action.PARK),

@@ -137,6 +137,12 @@ def test_a_decline_after_an_approval_parks_and_only_a_person_ends_it() -> None:
     assert (fold(ruled).state, fold(ruled).owed, fold(ruled).cause) == (State.IN_DEBT, TEN, Cause.CAPTURE_DECLINED)
 
 
+def test_a_person_who_lets_a_charge_go_on_gives_the_card_no_further_tries() -> None:
+    declined = [happened(Kind.ADJUST_DECLINED, minute) for minute in (1, 2)]
+    charge = fold([opened(), *declined, happened(Kind.PARKED, 3), happened(Kind.RESUMED, 4, None, Source.PERSON)])
+    assert (charge.state, charge.declines) == (State.DUE, 2)
+
+
 def test_a_charge_without_a_total_is_refused() -> None:
     with pytest.raises(ValueError, match="OPENED"):
         fold([happened(Kind.ADJUST_PENDING, 1)])

@@ -50,7 +50,7 @@ class ChargeRules:
     max_declines: int
     retry_after_decline: timedelta
     evidence_within: timedelta
-    margin: timedelta  # before the token's end: an undecided authorization goes to a person
+    margin: timedelta  # before the token's end: what is undecided or unanswered goes to a person
     after_decline: str = "none"
     preauthorization: Decimal = Decimal(0)
     trusts_capture_answer: bool = False  # a store without any feed: the 200 to a capture is its only evidence
@@ -102,7 +102,7 @@ def next_step(charge: ChargeState, *, now: datetime, expires_at: datetime, rules
             step = person if undecided else Step(Action.ADJUST, charge.total)
         case State.AUTHORIZED:
             step = Step(Action.CAPTURE, min(charge.authorized, charge.total))
-        case State.UNKNOWN_CAPTURE | State.CAPTURE_INITIATED if now >= evidence_due(charge, rules):
+        case State.UNKNOWN_CAPTURE | State.CAPTURE_INITIATED if now >= evidence_due(charge, expires_at, rules):
             step = Step(Action.PARK, why=ParkedFor.UNKNOWN_CAPTURE)
         case State.UNKNOWN_CANCEL if now >= expires_at + rules.margin:
             step = Step(Action.PARK, why=ParkedFor.UNKNOWN_CANCEL)
@@ -118,7 +118,7 @@ def due_at(
     if charge.final:
         return None
     if charge.state in (State.UNKNOWN_CAPTURE, State.CAPTURE_INITIATED):
-        return evidence_due(charge, rules)
+        return evidence_due(charge, expires_at, rules)
     if charge.state is State.DUE and 0 < charge.declines < rules.max_declines:
         return now + rules.retry_after_decline
     if charge.state in (State.ADJUST_PENDING, State.UNKNOWN_ADJUST, State.UNKNOWN_CANCEL):
@@ -128,11 +128,17 @@ def due_at(
     return now
 
 
-def evidence_due(charge: ChargeState, rules: ChargeRules) -> datetime:
-    """Until when a capture's evidence is waited for. Raises ValueError where no capture was tried."""
+def evidence_due(charge: ChargeState, expires_at: datetime, rules: ChargeRules) -> datetime:
+    """Until when a capture's evidence is waited for. Raises ValueError where no capture was tried.
+
+    A capture without an answer may never have been made: a person is asked while it can still be asked for again.
+    """
     if charge.capture_asked_at is None:
         raise ValueError("no capture was tried, so no evidence of one is due")
-    return charge.capture_asked_at + rules.evidence_within
+    waited_for = charge.capture_asked_at + rules.evidence_within
+    deadline = expires_at - rules.margin
+    unanswered = charge.state is State.UNKNOWN_CAPTURE and charge.capture_asked_at < deadline
+    return min(waited_for, deadline) if unanswered else waited_for
 
 
 def backoff(asks: int, chance: Random) -> timedelta:
