@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import settings
-from backroom.shoppers import contacts, privacy
+from backroom.shoppers import contacts, privacy, retention
 from backroom.shoppers.sealing import Seal
 from tests.connector_app.portal.conftest import PRIVACY_KEY
 from tests.connector_app.portal.shopping import NOW, Shopping, shopping_over
@@ -129,3 +129,26 @@ def test_an_export_tells_all_that_is_kept_and_is_json(world: Shopping) -> None:
     assert len(told["items"]) == 3
     assert told["cards"][0]["tail"] == "4242"
     assert told["addresses"][0]["address"] == "bo@shopper.test"
+
+
+def test_what_is_kept_long_enough_goes_and_a_dry_run_counts_the_same(world: Shopping) -> None:
+    long_ago = NOW - timedelta(days=500)
+    old, owed, new = world.trip(at=long_ago), world.trip(at=long_ago, paid=False), world.trip()
+    world.run("update trip_card set fetched_at = :at where shopping_trip_id in (:a, :b)", at=long_ago, a=old, b=owed)
+    world.run("update trip_card set fetched_at = :at where shopping_trip_id = :c", at=NOW, c=new)
+    world.run("insert into sign_in_link (language, asked_at) values ('en', :at)", at=NOW - timedelta(days=31))
+    world.run("insert into sign_in_link (language, asked_at) values ('en', :at)", at=NOW)
+    world.run("insert into rate_count values ('b', :at, 1)", at=NOW - timedelta(days=2))
+    world.run(
+        "insert into receipt_mail (shopping_trip_id, store_id, kind, state, asked_by, asked_at, address_sealed)"
+        " values (:t, 'STORE-001', 'FIRST', 'SENT', 'x', :at, 'sealed')", t=old, at=long_ago,
+    )  # fmt: skip
+    world.run("update shopper_contact set added_at = :at where holder_kind = 'CARD'", at=long_ago)
+    counted = retention.apply(world.engine, settings(), now=NOW, dry_run=True)
+    done = retention.apply(world.engine, settings(), now=NOW, dry_run=False)
+    assert counted == done
+    assert (done["cards of paid trips"], done["sign-in links"], done["addresses of cards not seen since"]) == (1, 1, 1)
+    assert done["addresses of sent receipts"] == done["counted tries"] == 1
+    assert {row["shopping_trip_id"] for row in world.rows("select shopping_trip_id from trip_card")} >= {owed, new}
+    assert set(retention.apply(world.engine, settings(), now=NOW, dry_run=True).values()) == {0}
+    assert world.rows("select total from purchase where shopping_trip_id = :t", t=old) != []

@@ -88,7 +88,7 @@ def phone(stack: Stack, browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_one(**options: object) -> Page:
         context = browser.new_context(
-            viewport={"width": 390, "height": 844}, device_scale_factor=2, locale="en-US", **options
+            viewport={"width": 390, "height": 844}, device_scale_factor=2 if PICTURES else 1, locale="en-US", **options
         )  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
@@ -100,7 +100,7 @@ def phone(stack: Stack, browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_one
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert [said for said in complaints if "410 (Gone)" not in said] == []  # a payment page that was given up
 
 
 def sign_in(stack: Stack, page: Page, address: str = "ana@shopper.test") -> None:
