@@ -53,7 +53,8 @@ def test_a_small_benchmark_of_charges_works_every_trip_and_names_its_reference(
     with pytest.raises(SystemExit):
         charges.main(few=10, rounds=1)
     table = written.getvalue()
-    for figure in ("100 trips, adjust and capture", "ceiling", "time per trip of 100 ÷ of 10", "memory"):
+    figures = ("100 trips, adjust and capture", "ceiling", "two workers", "time per trip of 100 ÷ of 10", "memory")
+    for figure in figures:
         assert figure in table
     assert "the same calls to the same sandbox" in table
 
