@@ -46,8 +46,11 @@ def admit() -> AnyResponse | None:
     """Before every page: who is it, may they, is the form ours. An answer ends the call."""
     config: Settings = current_app.config["BACKROOM"]
     request.max_content_length = config.portal_max_body_bytes
-    g.visitor = _visitor(config)
     g.language = _language()
+    g.visitor = None
+    if _unfit(request.path) or any(_unfit(said) for _, values in request.values.lists() for said in values):
+        abort(404)
+    g.visitor = _visitor(config)
     if request.endpoint not in OPEN_PAGES:
         if g.visitor is None:
             return redirect(url_for("pages_sign_in.begin"), 303)
@@ -136,6 +139,11 @@ def _policy() -> str:
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; "
         f"frame-ancestors 'none'; form-action 'self'{' ' + pay if pay else ''}"
     )
+
+
+def _unfit(said: str) -> bool:
+    """What no database keeps as text."""
+    return "\0" in said or any("\ud800" <= character <= "\udfff" for character in said)
 
 
 def _visitor(config: Settings) -> Visitor | None:

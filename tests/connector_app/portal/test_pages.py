@@ -292,7 +292,10 @@ def test_trips_are_found_by_date_card_and_transaction_id(shop: Shop) -> None:
     assert found("tail=4242&since=2026-10-01") == (True, True)
     assert found("tail=9999") == (False, False)
     assert visit.get("/trips?since=yesterday").status_code == 400
-    assert visit.get("/trips?tail=%00").status_code == 200
+    for strange in ("/trips?tail=%00", "/trips/%00", "/trips/%00/receipt.pdf", "/sign-in/%00"):
+        assert visit.get(strange).status_code == 404
+    strange_form = {"day": "2026-11-23", "amount": "1", "tail": "4242", "transaction": "\0"}
+    assert visit.post("/look-up/paid", **strange_form).status_code == 404
 
 
 def test_a_refund_shows_what_can_go_back_and_a_doubled_click_asks_once(shop: Shop) -> None:
