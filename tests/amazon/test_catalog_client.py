@@ -105,8 +105,8 @@ def test_what_is_final_and_what_names_a_bad_store(catalog: CatalogClient, amazon
         (500, {"errorMsg": "no", "retryable": False}, True, False),
         (503, {}, False, False),
     ):
-        reply = Reply(status, body)
-        amazon.script = lambda _, reply=reply: reply
+        replies = iter([Reply(status, body)])
+        amazon.script = lambda _, replies=replies: next(replies)
         with pytest.raises(CallFailed) as failed:
             catalog.upload([{"item_sku": "A"}])
         assert (is_final(failed.value.answer), names_a_bad_store(failed.value.answer)) == (final, bad_store), status

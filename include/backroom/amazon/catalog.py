@@ -16,7 +16,7 @@ from backroom.settings import Settings
 
 MAX_ITEMS: Final = 10_000
 LONGEST_WAIT: Final = 60.0  # seconds for a turn; then the call is not made
-LONGEST_CALL: Final = 180.0  # seconds: the wait for a turn and every time-out, with room
+LONGEST_CALL: Final = 240.0  # seconds: the wait for a turn and every time-out, with room
 # Amazon's published words; both fail the whole request.
 _BAD_STORES: Final = ("One or more StoreID's present in the request", "List of store ID's present in the request")
 
