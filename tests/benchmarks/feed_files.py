@@ -31,7 +31,7 @@ def files(*, lines: int, windows: int) -> Iterator[tuple[str, bytes]]:
 
 def big_file(*, megabytes: float) -> bytes:
     """One file of about that size, with lines of its own: order ids run on."""
-    _, sample = _file(0, [row for basket in _baskets(20_000) for row in basket])
+    _, sample = _file(0, [row for basket in _baskets(min(20_000, int(megabytes * 5_000))) for row in basket])
     header, body = sample.split(b"\n", 1)
     whole, copies = [header + b"\n"], max(1, round(megabytes * 1_000_000 / len(body)))
     for copy in range(copies):

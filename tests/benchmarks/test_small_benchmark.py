@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.benchmarks import charges, connector, reconciliation
+from tests.benchmarks import charges, connector, feeds, reconciliation
 from tests.benchmarks.goals import Goal
 
 
@@ -74,3 +74,16 @@ def test_a_small_day_is_reconciled_again_and_at_twice_the_size_and_every_outcome
         "reference: one join",
     ):
         assert figure in said
+
+
+def test_a_small_benchmark_of_files_brings_in_every_line_and_names_its_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(feeds, "Console", lambda: Console(file=written, width=200))
+    with pytest.raises(SystemExit):
+        feeds.main(lines=2_000, windows=3, big=2, small=0.2)
+    table = written.getvalue()
+    for figure in ("lines of 3 files ÷ reference", "announced again", "peak memory, a file of 2 MB"):
+        assert figure in table
+    assert "bare COPY into an unlogged table, one INSERT" in table

@@ -1,6 +1,6 @@
 """What the data quality suites found, one row per expectation and run."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Integer, Table, Text
 
 from backroom.db.metadata import Instant, Json, metadata
 
@@ -19,15 +19,4 @@ quality_result = Table(
     Column("rows_unexpected", Integer),
     Column("sample", Json, nullable=False, comment="up to 20 of the unexpected rows' keys or values"),
     Column("checked_at", Instant, nullable=False),
-)
-
-quality_set_aside = Table(
-    "quality_set_aside",
-    metadata,
-    Column("data_set", Text, nullable=False),
-    Column("row_key", Text, nullable=False),
-    Column("expectation", Text, nullable=False),
-    Column("run", Text, nullable=False),
-    Column("noticed_at", Instant, nullable=False),
-    PrimaryKeyConstraint("data_set", "row_key", "expectation"),
 )

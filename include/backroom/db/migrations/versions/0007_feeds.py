@@ -1,4 +1,4 @@
-"""Feeds: which days a file speaks of, corrections of released days, rows that quality sets aside."""
+"""Feeds: which days a file speaks of, corrections of released days."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 ROLES = "backroom_pipeline, backroom_connector, backroom_portal, backroom_console, backroom_reader"
-NEW_TABLES = ("feed_file_day", "quality_set_aside")
+NEW_TABLES = ("feed_file_day",)
 
 
 def upgrade() -> None:
@@ -40,15 +40,6 @@ def upgrade() -> None:
             nullable=False,
             comment="late data changed a day that was released before",
         ),
-    )
-    op.create_table(
-        "quality_set_aside",
-        sa.Column("data_set", sa.Text(), nullable=False),
-        sa.Column("row_key", sa.Text(), nullable=False),
-        sa.Column("expectation", sa.Text(), nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("noticed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("data_set", "row_key", "expectation"),
     )
     for table in NEW_TABLES:
         op.execute(f"revoke all on {table} from {ROLES}")
