@@ -11,18 +11,17 @@ from backroom.db.keyset import Order, Page, page
 from backroom.errors import BackroomError
 
 _CHARGES: Final = """
-    select c.shopping_trip_id, c.store_id, c.state, c.currency, c.total, c.authorized, c.capture_initiated, c.captured,
-           c.created_at, c.updated_at, c.expires_at, c.next_attempt_at, asked.case_id, asked.kind as waits_for
-    from charge c
-    left join lateral (
-        select case_id, kind from review_case r
-        where r.subject = c.shopping_trip_id and r.asked_by = 'charges' and r.decision is null
-        order by case_id limit 1
-    ) asked on true
-    where (cast(:store_id as text) is null or c.store_id = :store_id)
-      and (cast(:state as text) is null or c.state = :state)
-      and (cast(:trip as text) is null or c.shopping_trip_id = :trip)
+    select shopping_trip_id, store_id, state, currency, total, authorized, capture_initiated, captured, created_at,
+           updated_at, expires_at, next_attempt_at
+    from charge
+    where (cast(:store_id as text) is null or store_id = :store_id)
+      and (cast(:state as text) is null or state = :state)
+      and (cast(:trip as text) is null or shopping_trip_id = :trip)
 """
+_ASKED: Final = text("""
+    select distinct on (subject) subject, case_id, kind from review_case
+    where subject = any(cast(:trips as text[])) and asked_by = 'charges' and decision is null order by subject, case_id
+""")
 _OLDEST: Final = Order({"created_at": "timestamptz", "shopping_trip_id": "text"})
 _ONE: Final = text("select * from charge where shopping_trip_id = :trip")
 _EVENTS: Final = text("""
@@ -40,10 +39,17 @@ def charges(
     after: str = "",
     size: int = 50,
 ) -> Page:
-    """Charges, the oldest first; each with the open case about it, if there is one."""
-    return page(
-        connection, _CHARGES, {"store_id": store_id, "state": state, "trip": trip}, _OLDEST, after=after, size=size
-    )
+    """Charges, the oldest first; each with the open case about it (`case_id`, `waits_for`), if there is one."""
+    values = {"store_id": store_id, "state": state, "trip": trip}
+    found = page(connection, _CHARGES, values, _OLDEST, after=after, size=size)
+    asked = {
+        row.subject: row
+        for row in connection.execute(_ASKED, {"trips": [row["shopping_trip_id"] for row in found.rows]})
+    }
+    for row in found.rows:
+        case = asked.get(row["shopping_trip_id"])
+        row["case_id"], row["waits_for"] = (case.case_id, case.kind) if case else (None, None)
+    return found
 
 
 def one(connection: Connection, trip: str) -> dict[str, Any]:
