@@ -36,6 +36,7 @@ DAY = """
            sum(price * quantity + round(price * quantity * 0.08, 2)) as total
     from made_line group by trip;
     create index on made_total (trip);
+    analyze made, made_line, made_total;
     insert into purchase (purchase_id, shopping_trip_id, request_id, store_id, business_date, entry_method,
         trip_started_at, trip_ended_at, state, currency, list_total, promotion_total, tax_total, total, body_hash,
         raw_body, response_body, received_at)
