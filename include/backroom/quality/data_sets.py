@@ -76,4 +76,57 @@ left join (
 ) l using (store_id, order_id)
 """
 
-DATA_SETS: Final = {"products": PRODUCTS, "purchases": PURCHASES, "charges": CHARGES, "orders": ORDERS}
+CATALOG_SOURCE: Final = """
+select r.run_id || '|' || r.file || '|' || r.line || '|' || coalesce(r.field, '') as key, r.run_id, r.file, r.line,
+    r.store_id, r.item_sku, r.field, r.reason,
+    c.items_read, c.items_rejected, c.state as run_state,
+    c.items_rejected * 20 <= c.items_read as few_of_its_run,
+    r.store_id is null or exists (select from store s where s.store_id = r.store_id) as store_known,
+    not exists (select from catalog_item i where i.store_id = r.store_id and i.item_sku = r.item_sku
+        and i.seen_in_run = r.run_id and not i.gone) as not_taken_in
+from catalog_rejection r join catalog_run c using (run_id)
+where r.run_id >= (select coalesce(max(run_id), 0) - 30 from catalog_run)
+"""
+
+DEBTS: Final = """
+select d.shopping_trip_id as key, d.shopping_trip_id, d.store_id, d.cause, d.currency, d.amount, d.paid, d.reduced,
+    d.written_off, d.returned, d.outstanding, d.state, d.opened_at, coalesce(d.closed_at, d.opened_at) as closed_at,
+    d.age_days, d.bucket,
+    d.state <> 'PAID' or d.outstanding = 0 as paid_owes_nothing,
+    d.state <> 'OPEN' or d.outstanding > 0 as open_owes_something,
+    d.currency = coalesce(c.currency, d.currency) as currency_is_the_charges,
+    d.amount <= coalesce(c.total, d.amount) as no_more_than_the_charge,
+    c.shopping_trip_id is not null as has_its_charge,
+    d.shopper_id is not null or d.shopper_identity is not null as debtor_is_known
+from debt d left join charge c using (shopping_trip_id)
+"""
+
+LEDGER: Final = """
+select t.transaction_id as key, t.transaction_id, t.source, t.kind, t.store_id, t.shopping_trip_id, t.business_date,
+    coalesce(p.postings, 0) as postings, coalesce(p.off, 0) as out_of_balance, coalesce(p.currencies, 0) as currencies,
+    coalesce(p.largest, 0) as largest,
+    p.currency = s.currency as currency_is_the_stores,
+    t.business_date <= cast(t.happened_at at time zone s.time_zone as date) + 1 or t.belongs_to is not null
+        as not_booked_ahead,
+    t.reverses is null or exists (
+        select from ledger_transaction o where o.transaction_id = t.reverses and o.store_id = t.store_id
+    ) as reverses_one_of_its_store,
+    t.reverses is null or t.reverses < t.transaction_id as reverses_an_earlier
+from ledger_transaction t
+join store s using (store_id)
+left join (
+    select transaction_id, count(*) as postings, abs(sum(amount)) as off, count(distinct currency) as currencies,
+        max(abs(amount)) as largest, min(currency) as currency
+    from ledger_posting group by transaction_id
+) p using (transaction_id)
+"""
+
+DATA_SETS: Final = {
+    "catalog_source": CATALOG_SOURCE,
+    "products": PRODUCTS,
+    "orders": ORDERS,
+    "purchases": PURCHASES,
+    "charges": CHARGES,
+    "debts": DEBTS,
+    "ledger": LEDGER,
+}
