@@ -182,14 +182,20 @@ def amazon() -> ScriptedAmazon:
 
 
 @pytest.fixture
-def books(database: Engine, amazon: ScriptedAmazon) -> Iterator[Books]:
+def patience() -> float:
+    """Seconds until a call counts as unanswered: few, where a test waits for that."""
+    return 0.5
+
+
+@pytest.fixture
+def books(database: Engine, amazon: ScriptedAmazon, patience: float) -> Iterator[Books]:
     store_id = f"STORE-{next(_numbers):03d}"
     add_store(database, store_id)
     with database.begin() as connection:
         connection.execute(text("delete from api_hold"))  # it binds every store, and the time stands still here
     with (
         serving(amazon) as url,
-        PaymentsClient(configured(amazon_payments_url=url, amazon_timeout_seconds=0.5)) as client,
+        PaymentsClient(configured(amazon_payments_url=url, amazon_timeout_seconds=patience)) as client,
     ):
         made = Books(database, store_id, client, url)
         yield made
