@@ -1,4 +1,4 @@
-"""The Great Expectations suites over catalog, orders, purchases, charges, debts and ledger; and what has expired is taken out."""
+"""The Great Expectations suites over catalog, orders, purchases and money; and what has expired is taken out."""
 
 from __future__ import annotations
 

@@ -42,10 +42,8 @@ def test_check_exits_1_and_names_the_rows_where_a_critical_expectation_fails(
 def test_an_unknown_data_set_is_one_line(world: Engine, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "check", "--data-set", "sales")
     assert code == 2
-    assert (
-        err
-        == "backroom: there is no data set 'sales'; there are catalog_source, products, orders, purchases, charges, debts, ledger\n"
-    )
+    known = "catalog_source, products, orders, purchases, charges, debts, ledger"
+    assert err == f"backroom: there is no data set 'sales'; there are {known}\n"
 
 
 def test_the_pipelines_role_may_check(world: Engine, tmp_path: Path) -> None:
