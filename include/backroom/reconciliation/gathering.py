@@ -202,7 +202,7 @@ def gather(connection: Connection, *, store_id: str, business_date: date, only: 
     given = {"store_id": store_id}
     connection.execute(text("drop table if exists pg_temp.differing_line, pg_temp.trip_side"))
     pairing.pair(connection, store_id=store_id, business_date=business_date)
-    # where PostgreSQL guesses a large day to be small, a loop over its trips takes minutes for what a join takes seconds
+    # where PostgreSQL guesses a large day to be small, a loop over its trips takes minutes and a join seconds
     if connection.execute(text("select count(*) from day_trip")).scalar_one() > LARGE:
         connection.execute(text("set local enable_nestloop = off"))
     if only is not None:
