@@ -275,10 +275,10 @@ def test_what_was_collected_before_a_crash_still_waits(clean: Engine, aws: Aws, 
         assert waiting(connection) == collected
 
 
-def test_two_hundred_small_files_are_taken_in_quickly(clean: Engine, aws: Aws, amazon: Amazon) -> None:
+def test_many_small_files_take_little_work_each(clean: Engine, aws: Aws, amazon: Amazon) -> None:
     start = datetime(2026, 3, 1, 5, 15, tzinfo=UTC)
     with clean.begin() as connection:
-        for number in range(200):
+        for number in range(60):
             key = f"intraday/{number}"
             rows = [row for n in range(5) for row in order(f"o-{number // 2 + n}")]
             aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=as_csv(rows))
@@ -294,7 +294,7 @@ def test_two_hundred_small_files_are_taken_in_quickly(clean: Engine, aws: Aws, a
         ids = waiting(connection)
     import time
 
-    begun = time.monotonic()
+    begun = time.process_time()
     ingest_all(clean, aws, file_ids=ids, now=NOW)
-    # S3 is in it too, and moto is slow: a bound that only a change for the worse breaks
-    assert (time.monotonic() - begun) / len(ids) < 0.05
+    # moto plays S3 in this process, and is slow: a bound that only a change for the worse breaks
+    assert (time.process_time() - begun) / len(ids) < 0.05
