@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from backroom.shoppers.commands import app
-from tests.connector_app.conftest import NOW
+from tests.connector_app.conftest import NOW, scan_code
 from tests.connector_app.portal.gate import at_gate
 
 
@@ -31,3 +31,17 @@ def test_a_key_that_is_good_at_one_store_opens_no_other_gate(retailer: Engine) -
     assert at_gate(retailer, "local-key", NOW, "STORE-001") == 401
     run("register", "--id", "local", "--type", "SHOPPER", "--key", "local-key")
     assert at_gate(retailer, "local-key", NOW, "STORE-001") == 200
+
+
+def test_a_revoked_key_opens_no_gate_any_more_and_the_shoppers_others_do(retailer: Engine) -> None:
+    run("register", "--id", "pat", "--type", "SHOPPER", "--key", "pat-badge", "--key", "pat-spare", "--token", "e" * 21)
+    assert [at_gate(retailer, key, NOW) for key in ("pat-badge", "pat-spare")] == [200, 200]
+    run("revoke", "--key", "pat-badge", "--reason", "lost")
+    assert [at_gate(retailer, key, NOW) for key in ("pat-badge", "pat-spare")] == [401, 200]
+    run("revoke", "--key", scan_code("e" * 21), "--reason", "the telephone is gone")
+    assert at_gate(retailer, scan_code("e" * 21, age=3), NOW) == 401
+    run("revoke", "--id", "pat", "--reason", "all of them")
+    assert at_gate(retailer, "pat-spare", NOW) == 401
+    with retailer.connect() as connection:
+        reasons = connection.execute(text("select reason from gate_decision where shopper_id = 'pat' and status = 401"))
+        assert set(reasons.scalars()) == {"KEY_REVOKED"}

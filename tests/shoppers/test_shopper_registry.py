@@ -183,3 +183,46 @@ def test_registering_a_key_does_not_change_who_pays_by_card(database: Engine) ->
             register(connection, "of-one-type", "ASSOCIATE", keys=["another-key"])
         register(connection, "of-one-type", "SHOPPER", keys=["another-key"])
         assert get_shopper(connection, "of-one-type", now=NOW).keys == {"OPAQUE": 2}
+
+
+def test_a_revoked_key_is_audited_and_comes_back_neither_by_a_file_nor_by_registering(
+    database: Engine, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        register(connection, "ned", "SHOPPER", keys=["ned-key", "ned-spare"], tokens=["d" * 21])
+    assert run("revoke", "--key", "ned-key", "--reason", "the badge was lost") == "ned: 1 keys revoked\n"
+    assert "nothing changed" in run("revoke", "--key", "ned-key", "--reason", "again")
+    with database.begin() as connection:
+        load_shoppers(connection, write(tmp_path, [{**ANA, "shopper_id": "ned", "keys": ["ned-key"], "tokens": []}]))
+        assert get_shopper(connection, "ned", now=NOW).keys == {"OPAQUE": 1, "TOKEN": 1}
+    with pytest.raises(BackroomError, match="a key of 'ned' was revoked and does not come back"):
+        run("register", "--id", "ned", "--type", "SHOPPER", "--key", "ned-key")
+    assert run("revoke", "--id", "ned", "--reason", "the telephone, too") == "ned: 2 keys revoked\n"
+    with database.connect() as connection:
+        assert get_shopper(connection, "ned", now=NOW).keys == {}
+        entries = connection.execute(
+            text("select action, reason, details from audit_entry where subject = 'ned' order by entry_id")
+        ).all()
+    assert [tuple(entry) for entry in entries] == [
+        ("shopper.revoke", "the badge was lost", {"keys": 1, "all": False}),
+        ("shopper.revoke", "again", {"keys": 0, "all": False}),
+        ("shopper.revoke", "the telephone, too", {"keys": 2, "all": True}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--key", "nobodys-key"), "nobody has this key"),
+        (("--id", "nobody"), "there is no shopper 'nobody'"),
+        ((), "name one key with --key, or one shopper with --id"),
+        (("--key", "x", "--id", "ana"), "name one key with --key, or one shopper with --id"),
+    ],
+)
+def test_revoking_what_nobody_has_or_what_is_not_named_is_a_mistake(
+    database: Engine, arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(BackroomError, match=said):
+        run("revoke", *arguments, "--reason", "a test")
+    with pytest.raises(BackroomError, match="--reason says nothing"):
+        run("revoke", "--key", "x", "--reason", " ")

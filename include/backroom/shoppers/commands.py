@@ -1,4 +1,4 @@
-"""backroom shoppers: load, load-loyalty, register, flag, unflag, show; those on cards are in card_commands.py."""
+"""backroom shoppers: load, load-loyalty, register, revoke, flag, unflag, show; more in *_commands.py beside it."""
 
 from __future__ import annotations
 
@@ -62,6 +62,29 @@ def register(
             connection, shopper_id, shopper_type, keys=key or (), tokens=token or (), store_id=store or None
         )
     _show(shopper_id, as_json=as_json)
+
+
+@app.command()
+def revoke(
+    reason: Reason,
+    key: Annotated[
+        str | None, typer.Option("--key", help="an opaque key, decoded, a scan key code, or a code's token")
+    ] = None,
+    shopper_id: Annotated[str | None, typer.Option("--id", help="all keys of this shopper")] = None,
+    now: Now = None,
+) -> None:
+    """End a recognition key, or all of a shopper's: gates refuse them from now on."""
+    check_reachable(engine())
+    with engine().begin() as connection:
+        owner, ended = registry.revoke(
+            connection,
+            key=key,
+            shopper_id=shopper_id,
+            reason=reason,
+            actor=getpass.getuser(),
+            now=now or system_clock(),
+        )
+    typer.echo(f"{owner}: {ended} keys revoked" if ended else f"{owner}: no key was good any more; nothing changed")
 
 
 @app.command()

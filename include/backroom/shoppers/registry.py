@@ -87,7 +87,7 @@ def register(
     """Adds a shopper, or further keys to one; a key of theirs that is known already gets the store named now.
 
     `store_id`: the one store where these keys are good; None: everywhere. Raises BackroomError where a key is another's
-    or malformed, the store is not one of ours, or the shopper is known under another type.
+    or malformed or revoked, the store is not one of ours, or the shopper is known under another type.
     """
     try:
         entry = _Entry.model_validate(
@@ -128,6 +128,48 @@ def set_flag(connection: Connection, shopper_id: str, *, flagged: bool, reason: 
         subject=shopper_id,
         reason=reason,
     )
+
+
+def revoke(
+    connection: Connection,
+    *,
+    key: str | None = None,
+    shopper_id: str | None = None,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> tuple[str, int]:
+    """Ends one recognition key, or all of a shopper's; whose, and how many were good until `now` (UTC). Audited.
+
+    `key` is an opaque key or a scan key code as text, or a code's token. Gates read the row at every event, so the next
+    one is refused. Neither loading a file nor registering brings a revoked key back. Raises BackroomError where nobody
+    has the key, or there is no such shopper.
+    """
+    if (key is None) == (shopper_id is None):
+        raise BackroomError("name one key with --key, or one shopper with --id")
+    mine = recognition_key.c.shopper_id == shopper_id if key is None else recognition_key.c.key_hash == _kept(key)
+    query = select(recognition_key.c.shopper_id).where(mine)
+    if key is None:
+        query = select(shopper.c.shopper_id).where(shopper.c.shopper_id == shopper_id)
+    owner = connection.scalars(query.limit(1)).one_or_none()
+    if owner is None and key is None:
+        raise _unknown(shopper_id or "")
+    if owner is None:
+        raise BackroomError("nobody has this key; `backroom shoppers show --id ID` counts a shopper's keys")
+    still_good = or_(recognition_key.c.expires_at.is_(None), recognition_key.c.expires_at > now)
+    ended = connection.execute(
+        update(recognition_key).where(mine, ~recognition_key.c.revoked, still_good).values(revoked=True)
+    ).rowcount
+    trail.record(
+        connection,
+        at=now,
+        actor=actor,
+        action="shopper.revoke",
+        subject=owner,
+        reason=reason,
+        details={"keys": ended, "all": key is None},
+    )
+    return str(owner), ended
 
 
 def get_shopper(connection: Connection, shopper_id: str, *, now: datetime) -> Shopper:
@@ -172,6 +214,12 @@ def _opaque(key: str) -> str:
     if parse_scan_code(_key_bytes(key)) is not None:
         raise ValueError("has the layout of a scan key code: the gate would read it as one; register its token")
     return key
+
+
+def _kept(key: str) -> str:
+    """The hash of a key that a person typed: of a scan key code its token's."""
+    code = parse_scan_code(_key_bytes(key))
+    return key_hash(_key_bytes(key) if code is None else code.token.encode())
 
 
 def _key_bytes(key: str) -> bytes:
@@ -220,13 +268,15 @@ def _store_entries(connection: Connection, entries: list[_Entry], anew: dict[str
         statement = statement.on_conflict_do_nothing()
     connection.execute(statement)
     kept = connection.execute(
-        select(recognition_key.c.key_hash, recognition_key.c.shopper_id).where(
+        select(recognition_key.c.key_hash, recognition_key.c.shopper_id, recognition_key.c.revoked).where(
             recognition_key.c.key_hash == func.any(list(rows))
         )
     )
-    for hashed, owner in kept:
+    for hashed, owner, revoked in kept:
         if owner != rows[hashed]["shopper_id"]:
             raise BackroomError(f"a key of {rows[hashed]['shopper_id']!r} already belongs to {owner!r}")
+        if revoked and anew is not None:
+            raise BackroomError(f"a key of {owner!r} was revoked and does not come back; register another one")
 
 
 def _unknown(shopper_id: str) -> BackroomError:
