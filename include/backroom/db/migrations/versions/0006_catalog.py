@@ -108,7 +108,8 @@ def _runs_and_batches() -> None:
         sa.Column("bad_store", sa.Boolean(), server_default="false", nullable=False, comment="refused for its store"),
     )
     op.execute(
-        "comment on column catalog_batch.state is 'INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED, SUPERSEDED'"
+        "comment on column catalog_batch.state is"
+        " 'INTENT, CALLING, SENT, UNKNOWN, DONE, REFUSED, FATAL, CANCELLED, SUPERSEDED'"
     )
     op.execute("comment on column catalog_item.seen_in_run is 'the run that last changed it'")
     op.create_index("ix_catalog_item_gone", "catalog_item", ["item_sku"], postgresql_where=sa.text("gone"))
