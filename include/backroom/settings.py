@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     refused_spool_max_bytes: int = Field(
         200_000_000, ge=1_000, description="bytes that the folder of refused carts may hold; more is counted and logged"
     )
+    refused_unauthenticated_carts: int = Field(
+        200, ge=0, description="carts answered 403 that a process keeps of each hour and reason; more are counted"
+    )
+    refused_unauthenticated_bytes: int = Field(
+        50_000_000, ge=1_000, description="bytes of carts answered 403 that may wait, of each reason"
+    )
     metrics_token: SecretStr | None = Field(
         None, description="bearer token for GET /metrics; unset: readable in development only"
     )
