@@ -18,6 +18,7 @@ from backroom.entry.decision import GateRules
 from backroom.entry.gate import Gate
 from backroom.purchases.point_of_sale import PointsOfSale, alert_in
 from backroom.purchases.recording import Recorder
+from backroom.purchases.unauthenticated import Bounds
 from backroom.settings import Settings, settings
 from connector_app.amazon import errors, fraud_and_abuse, health, identity, limits, metrics, openapi, order
 from connector_app.amazon.authentication import Authenticator, authenticator_for
@@ -49,6 +50,7 @@ def create_app(config: Settings | None = None, clock: Clock = system_clock) -> F
         GateRules(config.scan_code_prefix, timedelta(seconds=config.scan_code_freshness_seconds)),
         seconds=config.connector_gate_seconds / 4,
     )
+    app.config["UNAUTHENTICATED"] = Bounds(config.refused_unauthenticated_carts)
     app.config["RECORDER"] = _recorder(config, app.config["ZONES"]["purchases"], clock)
     _authenticate_before_all_else(app, config, authenticator_for(config, clock))
     for room in (health, metrics, openapi, identity, fraud_and_abuse, order):
@@ -77,6 +79,8 @@ def _authenticate_before_all_else(app: Flask, config: Settings, authenticator: A
         if refusal is None:
             return None
         facts.outcome = "NOT_AUTHENTICATED"
+        if call.blueprint == order.blueprint.name:
+            order.keep_unauthenticated_cart(refusal)
         return errors.envelope(403, f"authentication: {refusal}")
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backroom.db.serving import transaction
 from backroom.db.together import TookTooLong
 from backroom.entry.wire import complaint
+from backroom.purchases import unauthenticated
 from backroom.purchases.cart import Cart
 from backroom.purchases.plain_carts import read_plain
 from backroom.purchases.purchases_request import PurchasesRequest
@@ -98,8 +99,33 @@ def _keep(refused: RequestRefused) -> None:
         _put_aside(refused.status, refused.message)
 
 
-def _put_aside(status: int, reason: str) -> None:
-    config = current_app.config["BACKROOM"]
-    spool(
-        config.refused_spool_folder, status=status, reason=reason, body=g.body.data, now=current_app.config["CLOCK"]()
-    )
+def keep_unauthenticated_cart(refusal: str) -> None:
+    """Of carts whose callers did not prove who they are (403), a bounded number is kept; the others are counted.
+
+    Where the database does not answer they go to the disk, to the first quarter of its room: strangers leave the rest.
+    """
+    config, now = current_app.config["BACKROOM"], current_app.config["CLOCK"]()
+    bounds: unauthenticated.Bounds = current_app.config["UNAUTHENTICATED"]
+    reason, zone = f"authentication: {refusal}", current_app.config["ZONES"]["purchases"]
+    keep = bounds.has_room(reason, now=now)
+    counts = bounds.due_counts(now=now)
+    if not (keep or counts):
+        return
+    try:
+        with zone.in_flight.place(), transaction(zone.engine) as connection:
+            unauthenticated.count(connection, counts, now=now)
+            if keep:
+                unauthenticated.keep_unauthenticated(
+                    connection, reason=reason, body=g.body.data, now=now,
+                    most_bytes=config.refused_unauthenticated_bytes,
+                )  # fmt: skip
+    except (AtCapacity, SQLAlchemyError, psycopg.Error) as error:
+        log.warning("refused cart put aside", error=type(error).__name__)
+        bounds.put_back(counts)
+        if keep:
+            _put_aside(unauthenticated.STATUS, reason, max_bytes=config.refused_spool_max_bytes // 4)
+
+
+def _put_aside(status: int, reason: str, *, max_bytes: int | None = None) -> None:
+    config, now = current_app.config["BACKROOM"], current_app.config["CLOCK"]()
+    spool(config.refused_spool_folder, status=status, reason=reason, body=g.body.data, now=now, max_bytes=max_bytes)

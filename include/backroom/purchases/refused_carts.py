@@ -21,6 +21,7 @@ from backroom.errors import BackroomError
 from backroom.purchases.purchases_request import PurchasesRequest
 from backroom.purchases.recording import Recorded, UnknownStore, record_purchase
 from backroom.purchases.tables import refused_cart
+from backroom.purchases.unauthenticated import STATUS as UNAUTHENTICATED
 from backroom.settings import settings
 
 DEEPEST: Final = 50  # levels of objects and lists, as at the connector
@@ -33,6 +34,10 @@ _LIST = text("""
 _SETTLE = text("""
     update refused_cart set settled_at = :now, settled_by = :by, outcome = :outcome
     where refused_id = :refused_id
+""")
+_DISMISS_STRANGERS = text("""
+    update refused_cart set settled_at = :now, settled_by = :by, outcome = 'DISMISSED', body = ''
+    where status = 403 and settled_at is null and received_at <= :now
 """)
 _STILL_REFUSED = text("update refused_cart set reason = :reason where refused_id = :refused_id")
 
@@ -68,22 +73,40 @@ def refused_one(connection: Connection, refused_id: int, *, lock: bool = False) 
     return found
 
 
-def retry(connection: Connection, refused_id: int, *, by: str, now: datetime, new_id: Callable[[], str]) -> Retried:
+def retry(
+    connection: Connection,
+    refused_id: int,
+    *,
+    by: str,
+    now: datetime,
+    new_id: Callable[[], str],
+    vouched: str = "",
+) -> Retried:
     """Takes the kept body by today's rules, through the same code as the connector, in the caller's transaction.
 
-    What is still refused keeps waiting, with the newest reason. Raises RefusedCartError where the cart is settled.
+    What is still refused keeps waiting, with the newest reason. A cart whose caller did not prove who they are (403) is
+    taken only where a person says why it is Amazon's: `vouched`, kept in the audit trail. Raises RefusedCartError where
+    it does not say, or the cart is settled.
     """
     refused = _lock(connection, refused_id)
+    if refused["status"] == UNAUTHENTICATED and not vouched.strip():
+        raise RefusedCartError(
+            f"refused cart {refused_id} came from a caller who did not prove who they are ({refused['reason']}), and "
+            "would be charged to a shopper; where you know it to be Amazon's, `backroom carts refused retry "
+            f'{refused_id} --not-authenticated "how you know"` takes it'
+        )
+    why = f"; vouched for: {remove_card_numbers(vouched)}" if vouched.strip() else ""
     try:
         asked, raw_body = _read(bytes(refused["body"]), refused["status"])
         recorded = _record(connection, asked, raw_body, now, new_id)
-    except _Refused as why:
-        connection.execute(_STILL_REFUSED, {"refused_id": refused_id, "reason": str(why)})
-        _audit(connection, refused, "carts.refused.retry", f"still refused: {why}", by=by, now=now)
-        return Retried("REFUSED", refused["shopping_trip_id"], str(why))
+    except _Refused as error:
+        if refused["status"] != UNAUTHENTICATED:  # why it was not authenticated is what there is room for
+            connection.execute(_STILL_REFUSED, {"refused_id": refused_id, "reason": str(error)})
+        _audit(connection, refused, "carts.refused.retry", f"still refused: {error}{why}", by=by, now=now)
+        return Retried("REFUSED", refused["shopping_trip_id"], str(error))
     outcome = "SENT_AGAIN" if recorded.outcome in ("REPEATED", "DIFFERENT_CART") else "TAKEN"
     _settle(connection, refused_id, outcome, by=by, now=now)
-    _audit(connection, refused, "carts.refused.retry", f"{outcome}: {recorded.outcome}", by=by, now=now)
+    _audit(connection, refused, "carts.refused.retry", f"{outcome}: {recorded.outcome}{why}", by=by, now=now)
     return Retried(outcome, asked.idempotent_shopping_trip_id, recorded.outcome)
 
 
@@ -92,6 +115,21 @@ def dismiss(connection: Connection, refused_id: int, *, by: str, reason: str, no
     refused = _lock(connection, refused_id)
     _settle(connection, refused_id, "DISMISSED", by=by, now=now)
     _audit(connection, refused, "carts.refused.dismiss", remove_card_numbers(reason), by=by, now=now)
+
+
+def dismiss_unauthenticated(connection: Connection, *, by: str, reason: str, now: datetime) -> int:
+    """Nothing is to be done about any cart that waits with 403; how many. Their bodies, which may be anybody's, go."""
+    dismissed = connection.execute(_DISMISS_STRANGERS, {"by": by, "now": now}).rowcount
+    trail.record(
+        connection,
+        at=now,
+        actor=by,
+        action="carts.refused.dismiss",
+        subject=f"refused carts with {UNAUTHENTICATED}",
+        reason=remove_card_numbers(reason),
+        details={"carts": dismissed},
+    )
+    return dismissed
 
 
 def _lock(connection: Connection, refused_id: int) -> RowMapping:

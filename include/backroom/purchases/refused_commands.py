@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -12,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from backroom.clock import system_clock
 from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.purchases import refused_carts
 from backroom.purchases.refused_spool import collect_spool
+from backroom.purchases.unauthenticated import not_kept
 from backroom.settings import settings
 
 app = typer.Typer(help="Carts that the connector turned away.", no_args_is_help=True)
@@ -36,6 +39,7 @@ def list_refused(
     check_reachable(engine())
     with engine().connect() as connection:
         rows = refused_carts.refused_carts(connection, settled_too=settled_too, limit=limit)
+        strangers = not_kept(connection, since=system_clock() - timedelta(days=7))
     if as_json:
         typer.echo(json.dumps([dict(row) for row in rows], default=str, indent=2))
         return
@@ -46,6 +50,8 @@ def list_refused(
             row["shopping_trip_id"] or "", str(row["bytes"]), row["outcome"] or "",
         )  # fmt: skip
     Console().print(table)
+    if strangers:
+        typer.echo(f"{strangers} more carts were answered 403 within 7 days and only counted")
 
 
 @app.command()
@@ -66,13 +72,25 @@ def show(refused_id: int, as_json: Annotated[bool, AS_JSON] = False) -> None:
 
 
 @app.command()
-def retry(refused_id: int, by: Annotated[str, BY] = "", now: Annotated[str, NOW] = "") -> None:
+def retry(
+    refused_id: int,
+    not_authenticated: Annotated[
+        str, typer.Option("--not-authenticated", help="for one answered 403: how you know that it is Amazon's")
+    ] = "",
+    by: Annotated[str, BY] = "",
+    now: Annotated[str, NOW] = "",
+) -> None:
     """Take a refused cart by today's rules, as the connector would. Exits 1 where it is refused again."""
     at = moment(now)
     check_reachable(engine())
     with engine().begin() as connection:
         done = refused_carts.retry(
-            connection, refused_id, by=by or getpass.getuser(), now=at, new_id=lambda: str(uuid4())
+            connection,
+            refused_id,
+            by=by or getpass.getuser(),
+            now=at,
+            new_id=lambda: str(uuid4()),
+            vouched=not_authenticated,
         )
     if done.outcome == "REFUSED":
         typer.echo(f"refused cart {refused_id} is still refused: {done.reason}")
@@ -82,16 +100,25 @@ def retry(refused_id: int, by: Annotated[str, BY] = "", now: Annotated[str, NOW]
 
 @app.command()
 def dismiss(
-    refused_id: int,
     reason: Annotated[str, typer.Option("--reason", help="why; kept in the audit trail", callback=needed)],
+    refused_id: Annotated[int | None, typer.Argument(help="one refused cart", show_default=False)] = None,
+    not_authenticated: Annotated[
+        bool, typer.Option("--not-authenticated", help="all that wait with 403; their bodies are deleted")
+    ] = False,
     by: Annotated[str, BY] = "",
     now: Annotated[str, NOW] = "",
 ) -> None:
-    """Nothing is to be done about a refused cart."""
-    at = moment(now)
+    """Nothing is to be done about a refused cart, or about all whose callers did not prove who they are."""
+    at, by = moment(now), by or getpass.getuser()
+    if (refused_id is None) != not_authenticated:
+        raise BackroomError("name one refused cart, or all of strangers with --not-authenticated")
     check_reachable(engine())
     with engine().begin() as connection:
-        refused_carts.dismiss(connection, refused_id, by=by or getpass.getuser(), reason=reason, now=at)
+        if refused_id is None:
+            dismissed = refused_carts.dismiss_unauthenticated(connection, by=by, reason=reason, now=at)
+            typer.echo(f"{dismissed} refused carts: DISMISSED")
+            return
+        refused_carts.dismiss(connection, refused_id, by=by, reason=reason, now=at)
     typer.echo(f"refused cart {refused_id}: DISMISSED")
 
 

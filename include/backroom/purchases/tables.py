@@ -231,6 +231,21 @@ refused_cart = Table(
 )
 Index("ix_refused_cart_waiting", refused_cart.c.received_at, postgresql_where=refused_cart.c.settled_at.is_(None))
 
+Index(
+    "ix_refused_cart_unauthenticated",
+    refused_cart.c.reason,
+    postgresql_where=(refused_cart.c.status == 403) & refused_cart.c.settled_at.is_(None),
+)
+
+refused_call_count = Table(
+    "refused_call_count",
+    metadata,
+    Column("hour", Instant, nullable=False, comment="its beginning"),
+    Column("reason", Text, nullable=False, comment="why the calls were answered 403"),
+    Column("calls", BigInteger, nullable=False, comment="carts that were not kept, only counted"),
+    PrimaryKeyConstraint("hour", "reason"),
+)
+
 price_source = Table(
     "price_source",
     metadata,
