@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from backroom.catalog.source import Source
 from backroom.catalog.sync import start_run
 from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
 from backroom.shoppers.loyalty import load_loyalty
@@ -34,7 +35,8 @@ def played(database: Engine, sandbox: SandboxClient, small_world: Path, tmp_path
         load_promotions(connection, small_world / "promotions.csv")
         load_taxes(connection, small_world / "taxes.csv")
     day = date.fromisoformat(SMALL_WORLD_DATE)
-    start_run(database, folder=small_world / "catalog", business_date=day, now=datetime(2026, 11, 23, 5, tzinfo=UTC))
+    opening = datetime(2026, 11, 23, 5, tzinfo=UTC)
+    start_run(database, source=Source(str(small_world / "catalog")), business_date=day, now=opening)
     log = tmp_path_factory.mktemp("connector") / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
