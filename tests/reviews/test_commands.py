@@ -79,7 +79,7 @@ def test_a_case_says_until_when_and_what_then(database: Engine) -> None:
     ("arguments", "message"),
     [
         (["decide", "{case}", "burn", "--reason", "x"], "offers drop, keep"),
-        (["decide", "{case}", "drop", "--reason", "  "], "needs a reason"),
+        (["decide", "{case}", "drop", "--reason", "  "], "--reason says nothing"),
         (["decide", "999999", "drop", "--reason", "x"], "no case 999999"),
         (["decide", "{case}", "drop", "--reason", "x", "--now", "yesterday"], "--now"),
         (["list", "--decided", "--overdue"], "--decided goes with"),

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backroom.clock import parse_instant, system_clock
+from backroom.command_line import needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.reviews import cases
@@ -92,7 +93,7 @@ def show(case_id: int, as_json: bool = typer.Option(False, "--json", help="for m
 def decide(
     case_id: int,
     choice: str,
-    reason: str = typer.Option(..., "--reason", help="why; kept in the audit log"),
+    reason: str = typer.Option(..., "--reason", help="why; kept in the audit log", callback=needed),
     by: str = typer.Option("", "--by", help="who decides; the login name if left out"),
     now: str | None = typer.Option(None, "--now", help="business time, ISO 8601 with its zone"),
     as_json: bool = typer.Option(False, "--json", help="for machines"),
