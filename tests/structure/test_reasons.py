@@ -12,6 +12,7 @@ from backroom.cli import COMMANDS, build_app
 from backroom.errors import BackroomError
 
 OF_AMAZONS = {("refunds", "request")}  # its reason is one of Amazon's words, and checked as that
+ONE_OF_FEW = {"--queue": "intraday"}
 FEWEST = 35
 
 
@@ -27,7 +28,7 @@ def arguments(command: Any) -> list[str]:
     given = ["--reason", "  "]
     for parameter in command.params:
         if parameter.required and "--reason" not in parameter.opts:
-            value = next(iter(getattr(getattr(parameter, "type", None), "choices", ["1"])))
+            value = ONE_OF_FEW.get(parameter.opts[0], "1")
             given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
     return given
 
