@@ -13,8 +13,8 @@ from backroom_airflow.tags import Tag
 DOC = """
 ### Data quality
 **What.** Runs the suites of `expectations/` in PostgreSQL. Each expectation's result is a row of `quality_result`
-with the keys of the rows that fail it; the Data Docs are a site, `reports/quality/index.html`. Beside it, the
-recognition tokens of scan key codes that expired a day ago are deleted, so that their table stays small.
+with the keys of the rows that fail it; the Data Docs are a site, `reports/quality/index.html`. Beside it, recognition
+tokens that expired a day ago and the uses of scan key codes of four days ago are deleted: their tables stay small.
 
 **When.** Daily at 06:00 UTC. **Its time** is "now": it checks the data as it stands.
 
@@ -46,8 +46,8 @@ with DAG(
         return data_quality_tasks.check(**context)
 
     @task
-    def purge_tokens(**context: object) -> int:
-        """Delete the recognition tokens that expired a day ago."""
+    def purge_tokens(**context: object) -> dict[str, int]:
+        """Delete the recognition tokens that expired a day ago, and uses of codes that are four days old."""
         return data_quality_tasks.purge_tokens(**context)
 
     check()

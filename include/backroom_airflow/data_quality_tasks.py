@@ -27,10 +27,13 @@ def check(**context: Any) -> int:
     return sum(not result.success for result in results)
 
 
-def purge_tokens(**context: Any) -> int:
-    """Delete the recognition tokens that expired a day ago or earlier; how many."""
-    from backroom.db.engine import transaction
+def purge_tokens(**context: Any) -> dict[str, int]:
+    """Delete recognition tokens that expired a day ago, and the uses of codes that are four days old; how many."""
+    from backroom.db.engine import engine, transaction
     from backroom.entry.issuing import purge_expired_tokens
+    from backroom.entry.used_codes import purge_used_codes
 
+    now = business_time.of(context)
     with transaction() as connection:
-        return purge_expired_tokens(connection, now=business_time.of(context))
+        tokens = purge_expired_tokens(connection, now=now)
+    return {"tokens": tokens, "used codes": purge_used_codes(engine(), now=now)}
