@@ -17,9 +17,7 @@ from backroom.reconciliation.plain import PLAIN
 # Lines are compared where both sides are whole: a priced (or empty) cart, one complete order, one currency. A line that
 # we left out is told of where Amazon has it; one that a person mapped has the id that came, if Amazon has that too.
 # The price is what is left without tax, on both sides (ours), also where shelf prices hold the tax.
-_LINES: Final = """
-create temporary table differing_line on commit drop as
-with pair as materialized (
+_PAIRS: Final = """
     select p.shopping_trip_id, o.store_id, o.order_id
     from trip_order t
     join purchase p on p.shopping_trip_id = t.shopping_trip_id and p.store_id = :store_id
@@ -27,20 +25,21 @@ with pair as materialized (
     where not t.superseded and p.state in ('PRICED', 'EMPTY') and o.currency = p.currency and not o.incomplete
       and t.shopping_trip_id not in (
         select shopping_trip_id from trip_order where not superseded group by 1 having count(*) > 1)
-),
-ours as (
+"""
+_LINES: Final = """
+with ours as (
     select pair.shopping_trip_id, l.line_number, l.item_sku, l.quantity, l.unit, l.list_price,
            l.promotion_amount as promotion, l.total - l.tax_amount as price, l.tax_amount as tax,
            case when l.mapped_at is not null then l.item_id end as came_as,
            case when l.dropped_at is not null then 'DROPPED' when u.line_number is not null then 'UNBILLED' end
                as left_out
-    from pair join purchase_line l using (shopping_trip_id)
+    from day_pair pair join purchase_line l using (shopping_trip_id)
     left join unbilled_line u using (shopping_trip_id, line_number)
 ),
 theirs as (
     select pair.shopping_trip_id, a.line_number, a.item_sku, a.quantity, a.unit, a.list_price,
            a.promotion, a.price, a.tax
-    from pair join amazon_order_line a using (store_id, order_id) where not a.dropped
+    from day_pair pair join amazon_order_line a using (store_id, order_id) where not a.dropped
 )
 select coalesce(ours.shopping_trip_id, theirs.shopping_trip_id) as shopping_trip_id,
        coalesce(ours.line_number, theirs.line_number) as line_number,
@@ -145,11 +144,8 @@ _PAID_OUT: Final = """
     group by shopping_trip_id
 """
 _SIDES: Final = f"""
-create temporary table trip_side on commit drop as
 select *, coalesce({PLAIN}, false) as plain from (
-with seen as materialized ({_SEEN}), booked as materialized ({_BOOKED}),
-     refunded as materialized ({_REFUNDED}), heard as materialized ({_HEARD}), paid_out as materialized ({_PAID_OUT}),
-     lines as (select shopping_trip_id, count(*) as differing from differing_line group by 1),
+with lines as (select shopping_trip_id, count(*) as differing from differing_line group by 1),
      unbilled as (select shopping_trip_id, count(*) as lines from unbilled_line join day_trip using (shopping_trip_id)
                   group by 1),
      asked as (select distinct subject from review_case
@@ -182,11 +178,11 @@ join store on store.store_id = :store_id
 left join purchase p on p.shopping_trip_id = trip.shopping_trip_id and p.store_id = :store_id
 left join charge c on c.shopping_trip_id = trip.shopping_trip_id and c.store_id = :store_id
 left join debt d on d.shopping_trip_id = trip.shopping_trip_id and d.store_id = :store_id
-left join seen on seen.shopping_trip_id = trip.shopping_trip_id
-left join booked b on b.shopping_trip_id = trip.shopping_trip_id
-left join refunded r on r.shopping_trip_id = trip.shopping_trip_id
-left join heard on heard.shopping_trip_id = trip.shopping_trip_id
-left join paid_out on paid_out.shopping_trip_id = trip.shopping_trip_id
+left join side_seen seen on seen.shopping_trip_id = trip.shopping_trip_id
+left join side_booked b on b.shopping_trip_id = trip.shopping_trip_id
+left join side_refunded r on r.shopping_trip_id = trip.shopping_trip_id
+left join side_heard heard on heard.shopping_trip_id = trip.shopping_trip_id
+left join side_paid_out paid_out on paid_out.shopping_trip_id = trip.shopping_trip_id
 left join lines on lines.shopping_trip_id = trip.shopping_trip_id
 left join unbilled on unbilled.shopping_trip_id = trip.shopping_trip_id
 left join asked on asked.subject = trip.shopping_trip_id
@@ -194,17 +190,25 @@ left join asked on asked.subject = trip.shopping_trip_id
 """  # noqa: S608 - constants of this file only
 
 
-LARGE: Final = 10_000  # trips; below that a loop that was wrongly chosen costs little
+# In this order: a part may read those before it. Each is a table with statistics of its own: PostgreSQL can't guess
+# how large a day is; what it takes for small it would loop over.
+_PARTS: Final = (
+    ("day_pair", _PAIRS),
+    ("differing_line", _LINES),
+    ("side_seen", _SEEN),
+    ("side_booked", _BOOKED),
+    ("side_refunded", _REFUNDED),
+    ("side_heard", _HEARD),
+    ("side_paid_out", _PAID_OUT),
+    ("trip_side", _SIDES),
+)
 
 
 def gather(connection: Connection, *, store_id: str, business_date: date, only: list[str] | None = None) -> None:
     """Makes trip_side and differing_line for that store and day; `only` narrows them to these trips."""
-    given = {"store_id": store_id}
-    connection.execute(text("drop table if exists pg_temp.differing_line, pg_temp.trip_side"))
+    names = ", ".join(f"pg_temp.{name}" for name, _ in _PARTS)
+    connection.execute(text(f"drop table if exists {names}"))
     pairing.pair(connection, store_id=store_id, business_date=business_date)
-    # where PostgreSQL guesses a large day to be small, a loop over its trips takes minutes and a join seconds
-    if connection.execute(text("select count(*) from day_trip")).scalar_one() > LARGE:
-        connection.execute(text("set local enable_nestloop = off"))
     if only is not None:
         for table in ("day_trip", "trip_order"):
             connection.execute(
@@ -212,6 +216,7 @@ def gather(connection: Connection, *, store_id: str, business_date: date, only: 
                 {"only": only},
             )
             connection.execute(text(f"analyze {table}"))
-    connection.execute(text(_LINES), given)
-    connection.execute(text("analyze differing_line"))
-    connection.execute(text(_SIDES), given)
+    for name, query in _PARTS:
+        made = f"create temporary table {name} on commit drop as {query}"
+        connection.execute(text(made), {"store_id": store_id} if ":store_id" in query else {})
+        connection.execute(text(f"analyze {name}"))
