@@ -14,7 +14,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from backroom.db.engine import make_engine
+from backroom.purchases import price_sources
 from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
+from backroom.purchases.price_files import where
 from backroom.shoppers.loyalty import load_loyalty
 from backroom.shoppers.registry import load_shoppers
 from backroom.stores.registry import load_stores
@@ -63,16 +65,23 @@ def describe_world(folder: Path) -> list[str]:
     ]
 
 
-def load_retailer_side(engine: Engine, world: Path) -> None:
-    """Stores, shoppers, prices, promotions, who has been given them, and taxes into the back office, all or nothing."""
+def load_retailer_side(engine: Engine, world: Path, *, source_at: datetime | None = None) -> None:
+    """Stores, shoppers, prices, promotions, who has been given them, and taxes into the back office, all or nothing.
+
+    `source_at`: the folder is the retailer's source of prices, looked at then (UTC); None: it is none that is followed.
+    """
     with engine.begin() as connection:
         load_stores(connection, world / "stores.json")
         load_shoppers(connection, world / "shoppers.json")
-        load_prices(connection, world / "prices.csv")
-        load_promotions(connection, world / "promotions.csv")
+        rows = {
+            "prices.csv": load_prices(connection, world / "prices.csv"),
+            "promotions.csv": load_promotions(connection, world / "promotions.csv"),
+            "taxes.csv": load_taxes(connection, world / "taxes.csv"),
+        }
         if (world / "loyalty.json").exists():  # not in a world that an earlier version made
             load_loyalty(connection, world / "loyalty.json")
-        load_taxes(connection, world / "taxes.csv")
+        if source_at is not None:
+            price_sources.files_loaded(connection, world, rows, now=source_at)
 
 
 def load_amazon_side(sandbox_url: str, world: Path, faults: str) -> None:
@@ -99,7 +108,8 @@ def prepare_for_use(supervisor: Supervisor, console: Console) -> None:
         with console.status("making the demo's stores from real baskets"):
             finish_world(make_world(world, today, 200))
     engine = make_engine(supervisor.environment.role_url("pipeline"))
-    load_retailer_side(engine, world)
+    followed = where(supervisor.config) == str(world)
+    load_retailer_side(engine, world, source_at=datetime.now(UTC) if followed else None)
     engine.dispose()
     sandbox = f"http://127.0.0.1:{supervisor.config.sandbox_port}"
     if not httpx.get(f"{sandbox}/sandbox/progress", timeout=30).json()["trips_total"]:

@@ -16,27 +16,21 @@ from sqlalchemy import Engine, text
 
 from backroom.catalog.source import Source
 from backroom.catalog.sync import start_run
-from backroom.purchases.price_book import load_prices, load_promotions, load_taxes
-from backroom.shoppers.loyalty import load_loyalty
-from backroom.shoppers.registry import load_shoppers
-from backroom.stores.registry import load_stores
+from backroom.purchases import price_views
+from backroom.purchases.price_sync import sync_files
+from backroom_stack.store_world import load_retailer_side
 from tests.connector_app.conftest import wait_until_ready
 from tests.sandbox_fixtures import SMALL_WORLD_DATE, SandboxClient
+
+OPENING = datetime(2026, 11, 23, 5, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def played(database: Engine, sandbox: SandboxClient, small_world: Path, tmp_path_factory: Any) -> Iterator[list[Any]]:
     """The sandbox's books of both stores after the day."""
-    with database.begin() as connection:
-        load_stores(connection, small_world / "stores.json")
-        load_shoppers(connection, small_world / "shoppers.json")
-        load_loyalty(connection, small_world / "loyalty.json")
-        load_prices(connection, small_world / "prices.csv")
-        load_promotions(connection, small_world / "promotions.csv")
-        load_taxes(connection, small_world / "taxes.csv")
+    load_retailer_side(database, small_world, source_at=OPENING)
     day = date.fromisoformat(SMALL_WORLD_DATE)
-    opening = datetime(2026, 11, 23, 5, tzinfo=UTC)
-    start_run(database, source=Source(str(small_world / "catalog")), business_date=day, now=opening)
+    start_run(database, source=Source(str(small_world / "catalog")), business_date=day, now=OPENING)
     log = tmp_path_factory.mktemp("connector") / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -135,3 +129,14 @@ def test_loyalty_cards_were_recognised_and_came_back_with_the_cart(played: list[
                 {"trip": trip_id},
             ).scalar_one()
             assert came_back == ([scan["loyalty_id"]] if scan["loyalty_id"] else [])
+
+
+def test_the_demos_files_are_known_as_the_source_of_its_prices(
+    played: list[Any], database: Engine, small_world: Path
+) -> None:
+    with database.connect() as connection:
+        sources = [(row["source"], row["rows"] > 0, row["loaded_at"]) for row in price_views.sources(connection)]
+    files = ["prices.csv", "promotions.csv", "taxes.csv"]
+    assert sources == [(name, True, OPENING) for name in files]
+    looked = sync_files(database, str(small_world), now=OPENING, drop_percent=20)
+    assert {result.source: result.state for result in looked} == dict.fromkeys(files, "UNCHANGED")

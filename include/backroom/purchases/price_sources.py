@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, text
@@ -61,6 +63,14 @@ def loaded(connection: Connection, source: str, *, content_hash: str, rows: int,
         ),
         {"source": source, "hash": content_hash, "rows": rows, "now": now},
     )
+
+
+def files_loaded(connection: Connection, folder: Path, rows: Mapping[str, int], *, now: datetime) -> None:
+    """Notes that the files of a folder were loaded as they are, with so many `rows` each, in that transaction."""
+    for name, count in rows.items():
+        with (folder / name).open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        loaded(connection, name, content_hash=digest, rows=count, now=now)
 
 
 def forget_content(connection: Connection, sources: Iterable[str]) -> None:
