@@ -150,3 +150,18 @@ def _lose_leases(books: Books) -> None:
             text("update charge set lease_until = clock_timestamp() - interval '1 second' where store_id = :store"),
             {"store": books.store_id},
         )
+
+
+def test_a_trip_whose_lease_ended_while_its_call_was_under_way_is_not_claimed_by_the_turn_that_hears_of_it(
+    books: Books, amazon: ScriptedAmazon
+) -> None:
+    """As after a process that stood still: nobody else has claimed the trip, and its next call is written once."""
+    trip = books.trip()
+
+    def script(call: Any) -> Reply:
+        _lose_leases(books)
+        return approve_all(call)
+
+    amazon.script = script
+    assert books.work(concurrency=8).states == {"CAPTURE_INITIATED": 1}
+    assert books.attempts(trip) == [("ADJUST", "SUCCEEDED"), ("CAPTURE", "SUCCEEDED")]

@@ -17,9 +17,9 @@ from backroom.debts import payoff
 from backroom.debts.opening import keep_in_step
 from backroom.debts.payoff import PaymentOutcome, Payoff, PayoffState
 from backroom.money import Money
-from tests.charges.conftest import amazon, books
+from tests.charges.conftest import amazon, books, patience
 
-__all__ = ["amazon", "books"]
+__all__ = ["amazon", "books", "patience"]
 
 NOON = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
 _numbers = itertools.count(1)

@@ -20,9 +20,9 @@ from backroom.debts.write_off import write_off
 from backroom.ledger.verification import verify
 from tests.amazon.conftest import configured
 from tests.amazon.scripted_amazon import ScriptedAmazon, adjusted, replies, serving
-from tests.charges.conftest import NOON, Books, add_store, amazon, books, minutes
+from tests.charges.conftest import NOON, Books, add_store, amazon, books, minutes, patience
 
-__all__ = ["World", "amazon", "books", "world"]
+__all__ = ["World", "amazon", "books", "patience", "world"]
 
 _numbers = itertools.count(1)
 AFTER = NOON + minutes(120)  # when what follows a charge happens, if a test does not care

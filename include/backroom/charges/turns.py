@@ -107,12 +107,10 @@ class Turns:
         with self._engine.begin() as connection:
             self._obey(connection)
             hold_store, mine = self._hear(connection, answered)
-            asks = self._decide(connection, mine)
+            asks = self._decide(connection, mine)  # renewed before anything is claimed, so that none of them is
             claims = self._claim(connection, room - len(asks))
             asks += self._decide(connection, claims)
             intents = attempts.intend(connection, [ask for _, ask in asks], now=self._now)
-            renewed = [claim.shopping_trip_id for claim, _ in asks]
-            queue.renew(connection, renewed, lease_seconds=self._lease)
         if hold_store is not None:
             with self._engine.begin() as connection:
                 queue.hold_store(connection, store_id=self._store_id, until=hold_store)
@@ -137,7 +135,7 @@ class Turns:
         return [(claim, charges[claim.shopping_trip_id]) for claim in claims]
 
     def _decide(self, connection: Connection, mine: Sequence[tuple[Claim, Charge]]) -> list[tuple[Claim, Ask]]:
-        """What is due now: the calls; every other trip's lease is given back."""
+        """What is due now: the calls, for which the lease begins anew; every other trip's is given back."""
         asks: list[tuple[Claim, Ask]] = []
         releases: list[Release] = []
         for claim, charge in mine:
@@ -149,6 +147,7 @@ class Turns:
             self.worked.trips += 1
             self.worked.states[one.folded.state.kept_as] += 1
         queue.release(connection, releases)
+        queue.renew(connection, [claim.shopping_trip_id for claim, _ in asks], lease_seconds=self._lease)
         return asks
 
     def _next(self, connection: Connection, one: Charge, claim: Claim) -> tuple[Charge, Step | None]:
