@@ -203,11 +203,13 @@ class LiveConnector:
 
     url: str
     log: Any
+    client: httpx.Client
 
     def post(self, path: str, body: Any, client: httpx.Client | None = None) -> httpx.Response:
+        """Over a connection of its own, but for a caller who brings a client."""
         raw = json.dumps(body).encode()
         headers = signed_headers("POST", self.url + path, raw)
-        return (client or httpx).post(self.url + path, content=raw, headers=headers, timeout=20)
+        return (client or self.client).post(self.url + path, content=raw, headers=headers, timeout=20)
 
 
 @contextmanager
@@ -231,7 +233,9 @@ def serving(folder: Path, **environment: str) -> Iterator[LiveConnector]:
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(url, process, log.read_text)
-        yield LiveConnector(url, log)
+        no_reuse = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        with httpx.Client(limits=no_reuse) as client:
+            yield LiveConnector(url, log, client)
     finally:
         process.terminate()
         process.wait(20)

@@ -87,7 +87,7 @@ def is_instant(value: Any) -> bool:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_the_connector_answers_as_its_document_says(document: Any, path: str, mode: GenerationMode) -> None:
     @given(document[path]["POST"].as_strategy(generation_mode=mode))
-    @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def calls(case: Any) -> None:
         fit_what_no_schema_says(case.body)
         case.call_and_validate(headers={"Authorization": AS_AMAZON})

@@ -83,8 +83,9 @@ SKUS = "ABCD"
 
 
 @st.composite
-def promotions(draw: st.DrawFn, promotion_id: str, **fixed: Any) -> Promotion:
-    """Of any kind; `fixed` settles fields."""
+def promotions(draw: st.DrawFn, promotion_id: str, *, most_off: str = "9999", **fixed: Any) -> Promotion:
+    """Of any kind; `fixed` settles fields, `most_off` bounds amounts."""
+    offs = st.one_of(st.decimals("0.0001", "9.9999", places=4), st.decimals("0.0001", most_off, places=4))
     kind = fixed.get("kind") or draw(
         st.sampled_from(["LINE_PERCENTAGE", "LINE_AMOUNT", "BUY_X_GET_Y", "BASKET_PERCENTAGE", "BASKET_AMOUNT"])
     )
@@ -93,7 +94,7 @@ def promotions(draw: st.DrawFn, promotion_id: str, **fixed: Any) -> Promotion:
         promotion_id,
         kind,
         percentage=None if by_amount else draw(shares),
-        amount=draw(st.one_of(st.decimals("0.0001", "9.9999", places=4), amounts.filter(bool))) if by_amount else None,
+        amount=draw(offs) if by_amount else None,
         item_skus=frozenset() if kind.startswith("BASKET") else frozenset(draw(st.sets(st.sampled_from(SKUS)))),
         buy_quantity=draw(st.integers(1, 3)) if kind == "BUY_X_GET_Y" else 0,
         get_quantity=draw(st.integers(1, 3)) if kind == "BUY_X_GET_Y" else 0,
@@ -105,7 +106,7 @@ def promotions(draw: st.DrawFn, promotion_id: str, **fixed: Any) -> Promotion:
 
 
 @st.composite
-def tills(draw: st.DrawFn, *, most_expensive: str = "9999", **fixed: Any) -> Till:
+def tills(draw: st.DrawFn, *, most_expensive: str = "9999", most_off: str = "9999", **fixed: Any) -> Till:
     """A cart of up to eight lines of four products, with up to five promotions; `fixed` settles their fields."""
     amounts = st.decimals("0", most_expensive, places=4)
     products = {}
@@ -120,5 +121,5 @@ def tills(draw: st.DrawFn, *, most_expensive: str = "9999", **fixed: Any) -> Til
         sku = draw(st.sampled_from(SKUS))
         unit = "unit" if products["SKU", sku].sold_by == "unit" else draw(weights)
         items.append(CartItem(number, sku, "SKU", draw(quantities), unit))
-    offers = [draw(promotions(f"P{number}", **fixed)) for number in range(draw(st.integers(0, 6)))]
+    offers = [draw(promotions(f"P{number}", most_off=most_off, **fixed)) for number in range(draw(st.integers(0, 6)))]
     return Till(draw(currencies), draw(st.booleans()), items, products, offers)

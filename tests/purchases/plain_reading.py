@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from math import floor
 
 from backroom.money import places
@@ -64,12 +65,17 @@ def read_plainly(till: Till) -> Result:
                         got[i] += 1
                 return [min(left[i], half_up(prices[i] * got[i] * share)) for i in range(len(lines))]
         shared = [0] * len(lines)
+
+        def turn(i: int) -> tuple[Fraction, int, int, int]:
+            return Fraction(shared[i] + 1, list_amounts[i]), -list_amounts[i], order.index(i), i
+
+        turns = [turn(i) for i in order if left[i]]
+        heapify(turns)
         for _ in range(min(half_up(amount), sum(left))):
-            i = min(
-                (i for i in order if shared[i] < left[i]),
-                key=lambda i: (Fraction(shared[i] + 1, list_amounts[i]), -list_amounts[i], order.index(i)),
-            )
+            *_, i = heappop(turns)
             shared[i] += 1
+            if shared[i] < left[i]:
+                heappush(turns, turn(i))
         return shared
 
     total = sum(list_amounts)

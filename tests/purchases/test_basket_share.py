@@ -30,13 +30,13 @@ def lines(draw: st.DrawFn) -> tuple[list[int], list[int]]:
 
 
 @given(lines(), st.integers(0, 900))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_cents_are_handed_out_one_by_one(basket: tuple[list[int], list[int]], amount: int) -> None:
     assert share_out(amount, *basket) == one_by_one(amount, *basket)
 
 
 @given(lines(), st.integers(0, 900), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_more_room_on_one_line_leaves_no_line_with_less(
     basket: tuple[list[int], list[int]], amount: int, data: st.DataObject
 ) -> None:

@@ -119,7 +119,7 @@ def with_changes(changes: list[tuple[tuple[Any, ...], Any, bool]]) -> Any:
     return body
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(places(CART)[1:]), VALUES, st.booleans()), max_size=3))
 def test_what_is_read_quickly_is_the_cart_that_the_whole_reading_makes(
     changes: list[tuple[tuple[Any, ...], Any, bool]],
@@ -149,10 +149,10 @@ def test_an_ordinary_cart_is_read_quickly() -> None:
 
 
 def test_threads_that_read_their_first_cart_at_once_do_not_end_the_process() -> None:
-    program = """
+    program = f"""
 import sys, threading
 sys.setswitchinterval(1e-6)
-from tests.purchases.test_plain_carts import CART, LOCATIONS
+CART, LOCATIONS = {CART!r}, {LOCATIONS!r}
 from backroom.purchases.plain_carts import read_plain
 ready = threading.Barrier(8)
 def read():

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -309,7 +309,9 @@ def test_a_connection_that_was_cut_is_tried_once_more_with_the_same_key(pos: Poi
     assert [request["headers"]["idempotency-key"] for request in pos.requests] == ["trip-1", "trip-1"]
 
 
-def test_after_failures_in_a_row_it_is_left_alone_and_then_one_cart_tries(pos: PointOfSale) -> None:
+def test_after_failures_in_a_row_it_is_left_alone_and_then_one_cart_tries(
+    pos: PointOfSale, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     breaker = circuit(failures=2, reset_seconds=2, told=told)
     for _ in range(2):
@@ -319,14 +321,23 @@ def test_after_failures_in_a_row_it_is_left_alone_and_then_one_cart_tries(pos: P
     assert isinstance(left_alone, Unavailable)
     assert "left alone" in left_alone.reason
     assert len(pos.requests) == 2
-    time.sleep(2.1)
+    move_the_breakers_clock(monkeypatch, 2.1)
     asked(pos.url, breaker)
     assert (len(pos.requests), breaker.state) == (3, "open")
-    time.sleep(2.1)
+    move_the_breakers_clock(monkeypatch, 4.3)
     answering(pos, good_answer())
     assert isinstance(asked(pos.url, breaker), PricedByPointOfSale)
     assert breaker.state == "closed"
     assert told == ["open", "half-open", "open", "half-open", "closed"]
+
+
+def move_the_breakers_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr("backroom.purchases.circuit.datetime", Moved)
 
 
 def test_while_one_call_tries_the_others_do_not_wait_for_it() -> None:

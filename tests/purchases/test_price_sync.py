@@ -312,7 +312,7 @@ def _lines(spans: list[tuple[int, int, int]]) -> list[str]:
     return lines
 
 
-@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=SPANS, after=SPANS, seen=st.integers(0, 23), later=st.integers(0, 12))
 def test_whatever_the_file_says_no_price_that_a_look_has_seen_in_force_changes_afterwards(
     book: Engine, tmp_path: Path, before: list[tuple[int, int, int]], after: list[tuple[int, int, int]],

@@ -229,7 +229,7 @@ def _of(promotions: list[Promotion], skus: frozenset[str]) -> set[Promotion]:
     }
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(book=books())
 def test_the_shelf_and_a_look_up_price_the_same_cart_alike(world: Engine, serving: Engine, book: Book) -> None:
     store_id = put(world, book)

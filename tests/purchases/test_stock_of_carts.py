@@ -71,7 +71,7 @@ def test_pieces_of_what_is_sold_by_weight_move_nothing(shop: Shop) -> None:
     assert [row[0] for row in posted(shop)] == ["MILK"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     quantity=st.decimals(min_value=Decimal("0.000001"), max_value=9_999_999, places=6),
     unit=st.sampled_from(["g", "kg", "lb", "oz"]),

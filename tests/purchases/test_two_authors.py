@@ -268,14 +268,14 @@ TAX_DECIDES = in_pieces(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(cases())
 @example(TAX_DECIDES)
 def test_two_programs_written_from_the_page_agree_line_by_line(case: Case) -> None:
     assert by_the_sandbox(case) == by_the_back_office(case)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(alike())
 def test_they_agree_where_the_order_of_things_decides(case: Case) -> None:
     assert by_the_sandbox(case) == by_the_back_office(case)
