@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -27,13 +28,19 @@ ORDERING_ROLE = "arn:aws:iam::111122223333:role/service/OrderingGateway"
 AUTHORIZATION_ROLE = "arn:aws:iam::111122223333:role/FraudGateway"
 
 
-def sigv4(clock: Any = lambda: datetime.now(UTC)) -> FlaskClient:
+def present() -> datetime:
+    return datetime.now(UTC)
+
+
+@cache
+def sigv4(clock: Any = present) -> FlaskClient:
     config = Settings(
         connector_auth="sigv4", connector_access_key_id=KEY_ID, connector_secret_access_key=SecretStr(SECRET)
     )
     return create_app(config, clock).test_client()
 
 
+@cache
 def gateway() -> FlaskClient:
     config = Settings(
         connector_auth="gateway",

@@ -138,7 +138,7 @@ def test_without_a_token_it_is_for_development_only(retailer: Engine, env: str, 
 def test_a_served_connector_adds_up_what_all_of_its_processes_count(
     served: Callable[..., AbstractContextManager[LiveConnector]], retailer: Engine
 ) -> None:
-    with served(BACKROOM_CONNECTOR_WORKERS="3", BACKROOM_METRICS_TOKEN="the-token") as server:
+    with served(BACKROOM_CONNECTOR_WORKERS="2", BACKROOM_METRICS_TOKEN="the-token") as server:
         for _ in range(30):  # each over a connection of its own, so that all processes get some
             assert server.post(ORDER, cart_body(line())).status_code == 201
         headers = {"Authorization": "Bearer the-token"}

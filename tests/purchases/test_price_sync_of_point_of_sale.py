@@ -295,16 +295,18 @@ def test_the_dag_brings_a_change_of_files_and_of_the_point_of_sale_into_force_at
     write(home / "prices", "prices.csv", f"S1,A,1.50,USD,{OLD},")
     write(home / "prices", "promotions.csv")
     write(home / "prices", "taxes.csv", f"S1,FOOD,NY,0.05,{OLD},")
-    dag = dag_bag.dags["price_sync"]
-    assert dag.test(logical_date=first).state == "success"
+    sync_all(book, Settings(price_source=str(home / "prices")), now=first)
     pos.has_prices(row("A", "1.10"))
     write(home / "prices", "prices.csv", f"S1,A,1.60,USD,{OLD},")
-    assert dag.test(logical_date=first + FIVE_MINUTES).state == "success"
+    assert dag_bag.dags["price_sync"].test(logical_date=first + FIVE_MINUTES).state == "success"
     assert timeline(book, "POS-1", "A") == [("09:00", "09:05", "1"), ("09:05", "..", "1.1")]
     assert timeline(book, "S1", "A") == [("..", "09:05", "1.5"), ("09:05", "..", "1.6")]
     (home / "prices" / "prices.csv").write_text("half a li")
     pos.answer = lambda handler, _: reply(handler, 500)
-    assert dag.test(logical_date=first + 2 * FIVE_MINUTES).state == "success"
+    run = SimpleNamespace(run_type="manual", logical_date=first + 2 * FIVE_MINUTES, conf={}, run_id="r", run_after=NINE)
+    looked = {result["source"]: result["state"] for result in price_sync_tasks.sync_files(dag_run=run)}
+    assert looked == {"prices.csv": "REFUSED", "promotions.csv": "UNCHANGED", "taxes.csv": "UNCHANGED"}
+    assert price_sync_tasks.sync_store("POS-1", dag_run=run)["state"] == "UNREACHABLE", "and no task fails"
     assert price_at(book, "S1", "A", NOON) == Decimal("1.60")
     assert len(alerts(book)) == 2
 
