@@ -39,7 +39,7 @@ up: $(READY) ## the whole system, left running; SERVICES="db aws sandbox connect
 	$(PYTHON) -m backroom_stack up $(SERVICES)
 
 test: $(READY) system ## every test; TESTS=tests/charges for a part
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 simulate: $(READY) ## the money proven: 10,000 trips, every fault, 50 killed workers; SEED=2 for another run
 	$(PYTHON) -m backroom_stack simulate --seed $(SEED) --trips 10000 --faults 0.2 --kills 50
@@ -48,7 +48,7 @@ simulate-long: $(READY) ## likewise with 100,000 trips and 100 killed workers
 	$(PYTHON) -m backroom_stack simulate --seed $(SEED) --trips 100000 --faults 0.2 --kills 100
 
 proofs: $(READY) ## the tests that take minutes: every mistake that the simulation must find
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m proof $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m proof $(TESTS)
 
 bench: $(READY) ## how fast it is, against references of the same run; BENCHMARKS=charges for a part
 	@missed=0; for part in $(BENCHMARKS); do $(PYTHON) -m tests.benchmarks.$$part || missed=1; done; exit $$missed

@@ -93,3 +93,25 @@ def forget_configuration() -> None:
     """Settings and engine are read again at the next use."""
     settings.cache_clear()
     database_engine.engine.cache_clear()
+
+
+# The whole store day takes longest: it comes first, with what is light beside it, then what starts many processes; so
+# that no worker is left alone with it at the end.
+FIRST = (
+    "tests/stack/test_demo",
+    "tests/charges",
+    "tests/debts",
+    "tests/simulation",
+    "tests/benchmarks",
+    "tests/connector_app/portal/test_journeys",
+    "tests/connector_app/console/test_browser",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=rank)

@@ -76,6 +76,7 @@ def test_a_small_day_is_reconciled_again_and_at_twice_the_size_and_every_outcome
         assert figure in said
 
 
+@pytest.mark.proof
 def test_a_small_benchmark_of_files_brings_in_every_line_and_names_its_reference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

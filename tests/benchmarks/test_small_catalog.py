@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.benchmarks import catalog
 
 
+@pytest.mark.proof
 def test_a_small_benchmark_of_the_catalog_measures_every_goal_and_names_its_reference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.running import Run, simulate
 
-SEEDS = {11: "double", 12: "safe"}
+SEEDS = {11: "double"}
 
 
 @pytest.fixture(scope="module")
