@@ -59,6 +59,7 @@ def test_a_small_benchmark_of_charges_works_every_trip_and_names_its_reference(
     assert "the same calls to the same sandbox" in table
 
 
+@pytest.mark.proof
 def test_a_small_day_is_reconciled_again_and_at_twice_the_size_and_every_outcome_is_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -104,3 +104,28 @@ def test_the_command_line_lists_shows_and_decides(database: Engine) -> None:
     assert decided.exit_code == 0
     with database.connect() as connection:
         assert get_case(connection, case_id or 0)["decision_reason"] == "a sticker"
+
+
+def test_what_settles_itself_while_a_person_decides_leaves_the_decision_and_is_no_error(database: Engine) -> None:
+    case_id = ask(database, "trip-both")
+    assert case_id is not None
+
+    def settled() -> int | None:
+        with database.begin() as connection:
+            return settle(connection, kind="BAD_CART", subject="trip-both", by="purchases", reason="came", now=NOW)
+
+    with ThreadPoolExecutor(1) as pool, database.begin() as connection:
+        decide(connection, case_id, "drop", by="ana", reason="seen", now=NOW)
+        later = pool.submit(settled)
+        while not _waits_for_a_lock(database):
+            assert not later.done()
+        connection.commit()
+        assert later.result(20) is None
+    with database.connect() as connection:
+        assert get_case(connection, case_id)["decision"] == "drop"
+
+
+def _waits_for_a_lock(database: Engine) -> bool:
+    with database.connect() as connection:
+        waiting = text("select exists (select from pg_stat_activity where wait_event_type = 'Lock')")
+        return bool(connection.execute(waiting).scalar())

@@ -71,12 +71,15 @@ def decide(connection: Connection, case_id: int, decision: str, *, by: str, reas
 
 
 def settle(connection: Connection, *, kind: str, subject: str, by: str, reason: str, now: datetime) -> int | None:
-    """Closes an open case whose question has answered itself (decision `SETTLED`). Returns its id, or None."""
+    """Closes an open case whose question has answered itself (decision `SETTLED`). Returns its id, or None.
+
+    Waits for a person who decides it at this moment: then that decision stands, and there is nothing to close.
+    """
     case = (
         connection.execute(
-            select(review_case).where(
-                review_case.c.kind == kind, review_case.c.subject == subject, review_case.c.decision.is_(None)
-            )
+            select(review_case)
+            .where(review_case.c.kind == kind, review_case.c.subject == subject, review_case.c.decision.is_(None))
+            .with_for_update()
         )
         .mappings()
         .one_or_none()
