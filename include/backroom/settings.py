@@ -304,7 +304,14 @@ class Settings(BaseSettings):
         20,
         ge=0,
         le=100,
-        description="a source that would take the price from more of a store's products waits for a person",
+        description="a source that would take the price from more of a store's products, or end more of its tax rates, "
+        "waits for a person",
+    )
+    promotion_drop_percent: int = Field(
+        50,
+        ge=0,
+        le=100,
+        description="a file of promotions that no longer names more of a store's running ones waits for a person",
     )
     token_life_hours: int = Field(46, ge=1, description="life of a payment token from the trip's start")
     capture_evidence_hours: int = Field(
