@@ -73,7 +73,8 @@ _FACTS = Statement("""
                        case when promotion.loyalty then (
                            select coalesce(json_agg(json_build_array(account.loyalty_id, account.shopper_id)), '[]')
                            from loyalty_promotion as given join loyalty_account as account using (loyalty_id)
-                           where given.promotion_id = promotion.promotion_id and account.active
+                           where given.promotion_id = coalesce(promotion.version_of, promotion.promotion_id)
+                             and account.active
                              and (account.loyalty_id = any(%(loyalty_ids)s::text[])
                                   or account.shopper_id = any(%(shopper_ids)s::text[])
                                   or account.shopper_id in (select shopper_id from gate_decision

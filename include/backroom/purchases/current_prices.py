@@ -145,7 +145,7 @@ def _bring_up(
     if force:
         price_drop.settle_open(connection, subject, now=now)
     elif not price_drop.decided_to_load(connection, subject):
-        price_drop.refuse_large(_drops(connection, store_id, now), drop_percent)
+        price_drop.refuse_large(source, _drops(connection, store_id, now), drop_percent)
     _apply(connection, store_id, seen_at=before.seen_at if before else None, now=now)
     price_sources.loaded(connection, source, content_hash=digest, rows=rows, now=now)
     return SourceResult(source, "LOADED", rows)

@@ -49,7 +49,7 @@ _PROMOTIONS = text("""
     where valid_from <= :at and (valid_to is null or valid_to > :at)
       and (not loyalty or exists (
           select from loyalty_promotion as given join loyalty_account as account using (loyalty_id)
-          where given.promotion_id = promotion.promotion_id and account.active
+          where given.promotion_id = coalesce(promotion.version_of, promotion.promotion_id) and account.active
             and (account.loyalty_id = any(cast(:loyalty_ids as text[])) or account.shopper_id = :shopper_id)))
 """)
 

@@ -6,8 +6,9 @@ and is looked at again at the next run. Read docs/prices.md for the rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -17,17 +18,21 @@ from backroom.errors import SourceFileError
 from backroom.purchases import price_drop, price_sources
 from backroom.purchases.current_prices import source_of, sync_store
 from backroom.purchases.point_of_sale_client import make_client
-from backroom.purchases.price_book import load_promotions, load_taxes
 from backroom.purchases.price_files import FILES, Look, PriceFile, look, where
 from backroom.purchases.price_history import load_keeping_history, stores_named
 from backroom.purchases.price_sources import SourceResult
+from backroom.purchases.promotion_history import load_promotions_keeping_history
 from backroom.settings import Settings
 
 _PRICED_BY_FILES = text("select exists (select from store where active and pricing_provider = 'PRICE_BOOK')")
 _POINTS_OF_SALE = text(
     "select store_id from store where active and pricing_provider = 'POINT_OF_SALE' order by store_id"
 )
-_OTHERS: dict[str, Callable[..., int]] = {"promotions.csv": load_promotions, "taxes.csv": load_taxes}
+_LOADERS: dict[str, Callable[..., int]] = {
+    "prices.csv": load_keeping_history,
+    "promotions.csv": load_promotions_keeping_history,
+    "taxes.csv": load_keeping_history,
+}
 
 
 def sync_all(
@@ -53,7 +58,10 @@ def sync_configured_files(
         from backroom.feeds.aws import aws
 
         s3 = aws().s3
-    return sync_files(engine, source, now=now, drop_percent=config.price_drop_percent, s3=s3, force=force)
+    share = {"promotions.csv": config.promotion_drop_percent}
+    return sync_files(
+        engine, source, now=now, drop_percent=config.price_drop_percent, drop_percent_of=share, s3=s3, force=force
+    )
 
 
 def stores_with_point_of_sale(engine: Engine) -> list[str]:
@@ -63,21 +71,32 @@ def stores_with_point_of_sale(engine: Engine) -> list[str]:
 
 
 def sync_files(
-    engine: Engine, source: str, *, now: datetime, drop_percent: int, s3: Any = None, force: bool = False
+    engine: Engine,
+    source: str,
+    *,
+    now: datetime,
+    drop_percent: int,
+    drop_percent_of: Mapping[str, int] = MappingProxyType({}),
+    s3: Any = None,
+    force: bool = False,
 ) -> list[SourceResult]:
     """Loads what has changed in the folder or under the S3 prefix `source`, all of it in one transaction or nothing.
 
-    A change is in force from `now` (business time, UTC) where the file does not date it. `force` loads in spite of
-    a large drop. The same content again only notes that it was looked at. Safe to repeat.
+    A change is in force from `now` (business time, UTC) where the file does not date it. `force` loads in spite of a
+    large drop: of more than `drop_percent`, or what `drop_percent_of` says for a file. The same content again only
+    notes that it was looked at. Safe to repeat.
     """
     try:
         with look(source, s3=s3) as found:
-            return _load_changed(engine, found, now=now, drop_percent=drop_percent, force=force)
+            allowed = {name: drop_percent_of.get(name, drop_percent) for name in FILES}
+            return _load_changed(engine, found, now=now, allowed=allowed, force=force)
     except SourceFileError as error:
         return [_refused(engine, "prices", str(error), "unreadable", now)]
 
 
-def _load_changed(engine: Engine, found: Look, *, now: datetime, drop_percent: int, force: bool) -> list[SourceResult]:
+def _load_changed(
+    engine: Engine, found: Look, *, now: datetime, allowed: Mapping[str, int], force: bool
+) -> list[SourceResult]:
     results = [SourceResult(name, "BEING_WRITTEN", reason="looked at again next time") for name in found.being_written]
     with engine.begin() as connection:
         price_sources.lock(connection)
@@ -92,13 +111,13 @@ def _load_changed(engine: Engine, found: Look, *, now: datetime, drop_percent: i
     try:
         with engine.begin() as connection:
             price_sources.lock(connection)
-            return results + _load(connection, changed, now=now, drop_percent=drop_percent, force=force)
+            return results + _load(connection, changed, now=now, allowed=allowed, force=force)
     except SourceFileError as error:
         wrong = next(file for file in changed if str(file.copy) in str(error))
         reason = str(error).replace(str(wrong.copy), wrong.origin)
         return results + _stopped(changed, _refused(engine, wrong.name, reason, wrong.sha256, now))
     except price_drop.TooManyGone as error:
-        wrong = next(file for file in changed if file.name == "prices.csv")
+        wrong = next(file for file in changed if file.name == error.source)
         with engine.begin() as connection:
             price_drop.ask(
                 connection, source=wrong.name, subject=_subject(wrong), origin=wrong.origin, drops=error.drops, now=now
@@ -107,22 +126,22 @@ def _load_changed(engine: Engine, found: Look, *, now: datetime, drop_percent: i
 
 
 def _load(
-    connection: Connection, changed: list[PriceFile], *, now: datetime, drop_percent: int, force: bool
+    connection: Connection, changed: list[PriceFile], *, now: datetime, allowed: Mapping[str, int], force: bool
 ) -> list[SourceResult]:
     results = []
+    known = price_sources.known(connection)
     for file in sorted(changed, key=lambda file: FILES.index(file.name)):
+        seen_at = known[file.name].seen_at if file.name in known else None
+        stores = stores_named(file)
+        rows = _LOADERS[file.name](connection, file, stores, seen_at=seen_at, now=now)
+        if force:
+            price_drop.settle_open(connection, _subject(file), now=now)
+        elif not price_drop.decided_to_load(connection, _subject(file)):
+            drops = price_drop.drops_of_load(connection, file.name, now=now)
+            price_drop.refuse_large(file.name, drops, allowed[file.name])
         if file.name == "prices.csv":
-            seen = price_sources.known(connection).get(file.name)
-            stores = stores_named(file)
-            rows = load_keeping_history(connection, file, stores, seen_at=seen.seen_at if seen else None, now=now)
-            if force:
-                price_drop.settle_open(connection, _subject(file), now=now)
-            elif not price_drop.decided_to_load(connection, _subject(file)):
-                price_drop.refuse_large(price_drop.drops_of_load(connection, now=now), drop_percent)
             # a store that has prices of its point of sale gets them again at the next look at it
             price_sources.forget_content(connection, map(source_of, stores))
-        else:
-            rows = _OTHERS[file.name](connection, file.copy)
         price_sources.loaded(connection, file.name, content_hash=file.sha256, rows=rows, now=now)
         results.append(SourceResult(file.name, "LOADED", rows))
     return results

@@ -55,6 +55,11 @@ promotion = Table(
     Column("valid_from", Instant, nullable=False),
     Column("valid_to", Instant, comment="exclusive; null: open"),
     Column("description", Text, nullable=False, server_default=""),
+    Column(
+        "version_of",
+        Identifier,
+        comment="for what was in force before the source changed: the promotion's id there; null: as it is there",
+    ),
     CheckConstraint(
         "kind in ('LINE_PERCENTAGE','LINE_AMOUNT','BUY_X_GET_Y','BASKET_PERCENTAGE','BASKET_AMOUNT')", name="kind"
     ),
