@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from backroom.purchases.bad_carts import apply_decisions
+from backroom.reviews.cases import decide
 from backroom.settings import Settings
+from backroom.shoppers.registry import register
 from connector_app.amazon import create_app
 from tests.connector_app.conftest import NOW, Amazon, cart_body, changed, gate_body, line, new_uuid, scan_code
 
@@ -171,12 +174,75 @@ def by_app(body: dict[str, Any], **scan_result: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["ASSOCIATE", "CASH", "CASH_SHOPPER"])
 def test_who_does_not_pay_by_card_owes_the_card_nothing(amazon: Amazon, retailer: Engine, kind: str) -> None:
-    body = by_app(cart_body(line()), id="kim", type=kind)
+    with retailer.begin() as connection:
+        register(connection, "cash-4", "CASH_SHOPPER")
+    body = by_app(cart_body(line()), id="kim" if kind == "ASSOCIATE" else "cash-4", type=kind)
     amazon.purchases(body)
     purchase = row(retailer, "purchase", body["idempotentShoppingTripId"])
     assert (purchase["state"], purchase["total"]) == ("SETTLED_OTHERWISE", Decimal("2.49"))
     assert purchase["shopper_type"] == kind.replace("CASH_SHOPPER", "CASH").replace("CASH", "CASH_SHOPPER")
     assert row(retailer, "charge", body["idempotentShoppingTripId"])["total"] == 0
+
+
+def test_a_shopper_of_ours_whom_only_the_cart_calls_an_associate_pays_as_any_other(
+    amazon: Amazon, retailer: Engine
+) -> None:
+    body = by_app(cart_body(line()), id="ana", type="ASSOCIATE")
+    amazon.purchases(body)
+    purchase = row(retailer, "purchase", body["idempotentShoppingTripId"])
+    assert (purchase["state"], purchase["shopper_id"], purchase["shopper_type"]) == ("PRICED", "ana", "SHOPPER")
+    assert row(retailer, "charge", body["idempotentShoppingTripId"])["total"] == Decimal("2.49")
+
+
+@pytest.mark.parametrize(
+    ("items", "choice", "state", "charged"),
+    [
+        ([line()], "price_again", "PRICED", Decimal("2.49")),
+        ([line()], "charge_nothing", "SETTLED_OTHERWISE", Decimal(0)),
+        ([line(), line("GHOST")], "charge_nothing", "SETTLED_OTHERWISE", Decimal(0)),
+    ],
+)
+def test_an_associate_whom_neither_gate_nor_register_knows_is_a_case_for_a_person(
+    amazon: Amazon, retailer: Engine, items: list[dict[str, Any]], choice: str, state: str, charged: Decimal
+) -> None:
+    body = by_app(cart_body(*items), id="nobody", type="ASSOCIATE")
+    trip = body["idempotentShoppingTripId"]
+    first = amazon.purchases(body)
+    assert (first.status_code, first.get_json()["purchaseId"] != "") == (201, True)
+    assert amazon.purchases({**body, "requestId": new_uuid()}).data == first.data
+    assert (row(retailer, "purchase", trip)["state"], row(retailer, "purchase", trip)["shopper_type"]) == (
+        "BAD_CART", None,
+    )  # fmt: skip
+    with retailer.begin() as connection:
+        assert connection.scalar(text("select count(*) from charge where shopping_trip_id = :t"), {"t": trip}) == 0
+        case_id, question = connection.execute(
+            text("select case_id, question from review_case where subject = :trip"), {"trip": trip}
+        ).one()
+        assert question.startswith(f"Who pays for the cart of trip {trip}? It names nobody as ASSOCIATE, whom neither")
+        decide(connection, case_id, choice, by="kim", reason="looked at the roster", now=NOW)
+        apply_decisions(connection, now=NOW)
+    assert row(retailer, "purchase", trip)["state"] == state
+    assert row(retailer, "charge", trip)["total"] == charged
+
+
+@pytest.mark.parametrize("change", ["auth event", "shopper", "card"])
+def test_a_copy_with_another_owner_is_another_cart_and_the_first_owner_stays(
+    amazon: Amazon, retailer: Engine, change: str
+) -> None:
+    body = by_app(cart_body(line()), id="ana", type="SHOPPER")
+    other = {
+        "auth event": changed(body, "shoppingTrip.authEvents.0.id", new_uuid()),
+        "shopper": changed(body, "shoppingTrip.authEvents.0.scanResult.id", "kim"),
+        "card": {**body, "shopperIdentity": {"id": "another-card"}},
+    }[change]
+    first = amazon.purchases(body)
+    assert amazon.purchases(other).data == first.data
+    assert amazon.purchases({**body, "shopperIdentity": {"id": ""}}).data == first.data
+    trip = body["idempotentShoppingTripId"]
+    assert row(retailer, "purchase", trip)["shopper_id"] == "ana"
+    with retailer.connect() as connection:
+        asked = connection.execute(text("select kind, known from review_case where subject = :t"), {"t": trip}).all()
+    assert [(kind, known["second_body"]) for kind, known in asked] == [("DIFFERENT_CART", other)]
 
 
 def test_app_entry_belongs_to_the_shopper_of_the_scan_result(amazon: Amazon, retailer: Engine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -62,9 +62,11 @@ class Cart:
         return _PAYABLE_TRIP_ID.fullmatch(self.shopping_trip_id) is not None
 
     def meaning(self) -> str:
-        """A hash of what was bought, where and until when: equal for copies, whatever their request ids."""
+        """A hash of what was bought, where, until when and by whom: equal for copies, whatever their request ids."""
         lines = sorted([item.item_type, item.item_id, _plain(item.quantity), item.unit] for item in self.items)
-        whole = [self.store_id, self.started_at.isoformat(), self.ended_at.isoformat(), lines]
+        who = [[one.auth_event_id, one.by_app, one.shopper_id, one.shopper_type] for one in self.auth_events]
+        when = [self.started_at.isoformat(), self.ended_at.isoformat()]
+        whole = [self.store_id, *when, lines, who, self.shopper_identity or None]
         return hashlib.sha256(orjson.dumps(whole)).hexdigest()
 
 
@@ -76,11 +78,12 @@ def _plain(quantity: Decimal) -> str:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose trip it is. Card entry carries no shopper of ours."""
+    """Whose trip it is. Card entry carries no shopper of ours. `claimed`: by the cart alone, not by our gate."""
 
     entry_method: str
     shopper_id: str | None = None
     shopper_type: str | None = None
+    claimed: bool = field(default=False, compare=False)
 
     @property
     def pays_by_card(self) -> bool:
@@ -105,4 +108,4 @@ def owner_of(cart: Cart, at_the_gate: Mapping[str, GateRecord]) -> Owner:
     if record is not None and record.shopper_id is not None:
         return Owner("APP", record.shopper_id, record.shopper_type)  # whom we let in, whatever the cart says
     named = first.shopper_type != LOYALTY
-    return Owner("APP", first.shopper_id if named else None, first.shopper_type if named else None)
+    return Owner("APP", first.shopper_id if named else None, first.shopper_type if named else None, claimed=True)

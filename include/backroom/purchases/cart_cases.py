@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, text
 
-from backroom.purchases.cart import Cart
+from backroom.purchases.cart import Cart, Owner
 from backroom.purchases.pricing import Problem
 from backroom.reviews.cases import open_case
 from backroom.settings import settings
@@ -33,7 +33,6 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
 
     The case is due `bad_cart_margin_hours` before the payment token ends: then the known lines are charged.
     """
-    config = settings()
     reasons = [f"line {problem.item.line_number}: {problem.reason}" for problem in problems]
     open_case(
         connection,
@@ -49,9 +48,45 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
             ("charge_nothing", "nothing is charged; the pre-authorization is cancelled"),
         ],
         now=cart.ended_at,
-        due_at=cart.started_at + timedelta(hours=config.token_life_hours - config.bad_cart_margin_hours),
+        due_at=_margin(cart),
         when_overdue="the lines that have a price are charged; the others stay unbilled",
     )
+
+
+def doubt_about_payer(owner: Owner) -> str:
+    """What is wrong with an owner whom only the cart names, as one whose card does not pay."""
+    return (
+        f"it names {owner.shopper_id or 'nobody'} as {owner.shopper_type}, whom neither our gate nor our register knows"
+    )
+
+
+def ask_about_payer(connection: Connection, cart: Cart, doubt: str) -> None:
+    """By the cart's own word alone no card would pay for it: it is stored, and nothing happens until a person says.
+
+    The case is that of a bad cart, and goes its ways (`ask_about_bad_cart`).
+    """
+    open_case(
+        connection,
+        kind="BAD_CART",
+        subject=cart.shopping_trip_id,
+        store_id=cart.store_id,
+        asked_by="purchases",
+        question=f"Who pays for the cart of trip {cart.shopping_trip_id}? {doubt[0].upper()}{doubt[1:]}.",
+        known={"problems": [doubt], "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
+        choices=[
+            ("price_again", "priced and charged, as any other shopper's"),
+            ("charge_nothing", "they are one of ours, or have paid in the store: the pre-authorization is cancelled"),
+        ],
+        now=cart.ended_at,
+        due_at=_margin(cart),
+        when_overdue="it is charged, as any other shopper's",
+    )
+
+
+def _margin(cart: Cart) -> datetime:
+    """While its card still can be charged."""
+    config = settings()
+    return cart.started_at + timedelta(hours=config.token_life_hours - config.bad_cart_margin_hours)
 
 
 def ask_about_unpayable_trip(connection: Connection, cart: Cart) -> None:

@@ -9,7 +9,7 @@ answer; another cart under the same trip gets that answer too, and a person is a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -20,8 +20,15 @@ from sqlalchemy import Connection, Engine
 from backroom.db.serving import is_lost, transaction
 from backroom.db.together import Together
 from backroom.purchases.cart import Cart, Owner, owner_of
-from backroom.purchases.cart_cases import ask_about_another_cart, ask_about_bad_cart, ask_about_unpayable_trip
+from backroom.purchases.cart_cases import (
+    ask_about_another_cart,
+    ask_about_bad_cart,
+    ask_about_payer,
+    ask_about_unpayable_trip,
+    doubt_about_payer,
+)
 from backroom.purchases.cart_facts import CartFacts, look_up
+from backroom.purchases.payer_proof import known_payer
 from backroom.purchases.pricing import PricedCart, Problem, price_cart
 from backroom.purchases.shelf import Shelves
 from backroom.purchases.storing import Purchase, state_of, store
@@ -132,8 +139,10 @@ class Recorder:
     def _from_the_shelf(self, cart: Cart, raw_body: str, now: datetime, new_id: Callable[[], str]) -> Purchase | None:
         """The cart with its price from memory; None where it needs a closer look."""
         owner = owner_of(cart, {})
-        unnamed = owner.entry_method == "APP" and None in (owner.shopper_id, owner.shopper_type)
-        if not cart.items or not cart.payable or unnamed:
+        doubtful = owner.entry_method == "APP" and (
+            None in (owner.shopper_id, owner.shopper_type) or not owner.pays_by_card
+        )
+        if not cart.items or not cart.payable or doubtful:
             return None
         shelf = self._shelves.of(self._engine, cart)
         if shelf is None or shelf.pricing_provider != "PRICE_BOOK":
@@ -198,8 +207,13 @@ def record_purchase(
         return _repeat(database, cart, raw_body, facts)
     if facts.currency is None:
         raise UnknownStore(cart.store_id)
-    owner = owner_of(cart, facts.gate)
+    claimed = owner_of(cart, facts.gate)
+    known = known_payer(database, claimed)
+    owner = known or replace(claimed, shopper_type=None)
     priced, priced_by = _price(cart, facts, owner, price_elsewhere)
+    doubt = "" if known or not cart.items else doubt_about_payer(claimed)
+    if doubt:  # a person says first whether a card is to pay
+        priced = [Problem(cart.items[0], doubt), *(priced if isinstance(priced, list) else ())]
     purchase = Purchase(
         cart,
         owner,
@@ -213,7 +227,7 @@ def record_purchase(
         raw_body,
         now,
     )
-    if _store_and_ask(database, purchase):
+    if _store_and_ask(database, purchase, doubt):
         return Recorded(purchase.answer.encode(), purchase.state)
     return _repeat(database, cart, raw_body, look_up(database, cart))
 
@@ -235,17 +249,19 @@ def _price(
     return by_book, "PRICE_BOOK" if facts.pricing_provider == "PRICE_BOOK" else "PRICE_BOOK_FALLBACK"
 
 
-def _store_and_ask(database: Engine | Connection, purchase: Purchase) -> bool:
+def _store_and_ask(database: Engine | Connection, purchase: Purchase, doubt: str) -> bool:
     """False where a copy of the call has stored the trip already. A question goes in with the cart it is about."""
     if purchase.state not in ("NOT_CHARGEABLE", "BAD_CART"):
         return bool(store(database, [purchase]))
     if isinstance(database, Engine):
         with transaction(database) as connection:
-            return _store_and_ask(connection, purchase)
+            return _store_and_ask(connection, purchase, doubt)
     if not store(database, [purchase]):
         return False
     if purchase.state == "NOT_CHARGEABLE":
         ask_about_unpayable_trip(database, purchase.cart)
+    elif doubt:
+        ask_about_payer(database, purchase.cart, doubt)
     elif isinstance(purchase.priced, list):
         ask_about_bad_cart(database, purchase.cart, purchase.priced)
     return True
