@@ -202,6 +202,33 @@ def test_a_database_that_is_stuck_is_not_remembered(retailer: Engine, spool: Pat
     assert count(retailer, "charge", trip) == 1
 
 
+@pytest.mark.parametrize(("zone", "path"), [("gate", GATE), ("purchases", ORDER)])
+def test_the_waits_of_a_call_are_parts_of_its_one_time(retailer: Engine, spool: Path, zone: str, path: str) -> None:
+    """A quarter for a place, a quarter for its turn, half for the database: together what the setting says."""
+    app = crowded(spool, gate_seconds=1.2, purchases_seconds=1.2)
+    warm(app)
+    body = gate_body() if zone == "gate" else cart_body(line())
+    places = app.config["ZONES"][zone].in_flight
+    for _ in range(PLACES):
+        places.enter()
+    assert 0.3 <= timed(app, path, body) < 1.1, "the place"
+    for _ in range(PLACES):
+        places.leave()
+    together = app.config["GATE" if zone == "gate" else "RECORDER"]._together
+    together._led = True  # as while others' statement is under way
+    assert 0.3 <= timed(app, path, body) < 1.1, "the turn"
+    together._led = False
+    with blocked(retailer, "gate_decision" if zone == "gate" else "purchase"):
+        assert 0.6 <= timed(app, path, body) < 2.4, "the database"
+
+
+def timed(app: Flask, path: str, body: Any) -> float:
+    """Seconds until the call was turned away."""
+    began = time.monotonic()
+    assert app.test_client().post(path, json=body).status_code in (429, 500, 503)
+    return time.monotonic() - began
+
+
 def test_connections_that_are_lost_while_nobody_looks_cost_no_call(app: Flask, retailer: Engine) -> None:
     warm(app)
     with retailer.connect() as connection:

@@ -175,6 +175,21 @@ def test_a_cart_whose_trip_was_recorded_later_is_settled_by_that(shop: Shop) -> 
     assert retry(shop, late) == refused_carts.Retried("SENT_AGAIN", trip, "REPEATED")
 
 
+def test_a_copy_that_was_turned_away_unread_is_settled_also_after_its_trip_and_other_refusals_are_not(
+    shop: Shop,
+) -> None:
+    shop.do("delete from refused_cart")
+    body = body_of(shop)
+    retry(shop, keep(shop, body))
+    after = {status: keep(shop, body, status=status, reason="service: at capacity") for status in (400, 413, 503)}
+    shop.do("update refused_cart set received_at = :at where settled_at is null", at=LATER + timedelta(hours=1))
+    with shop.engine.begin() as connection:
+        assert settle_sent_again(connection, now=LATER + timedelta(hours=2)) == 1
+    assert {status: settled(shop, waiting)[0] for status, waiting in after.items()} == {
+        400: None, 413: None, 503: "SENT_AGAIN",
+    }  # fmt: skip
+
+
 def test_another_cart_of_a_recorded_trip_changes_nothing_and_asks_a_person(shop: Shop) -> None:
     body = body_of(shop)
     retry(shop, keep(shop, body))

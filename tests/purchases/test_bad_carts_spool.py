@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from backroom.cli import build_app
 from backroom.errors import BackroomError
-from backroom.purchases import refused_spool
+from backroom.purchases import refused_spool, unbilled
 from backroom.purchases.refused_spool import collect_spool, spool
 from backroom.settings import settings
 from backroom_airflow.charge_lifecycle_tasks import gather, settle_carts
@@ -191,6 +191,29 @@ def test_bodies_of_any_number_and_size_are_taken_in_by_parts(
         put(tmp_path, body)
     assert collect_spool(kept, tmp_path, now=LATER) == 40
     assert bodies(kept) == sent
+
+
+def test_where_carts_cant_be_settled_there_is_one_alert_a_day_and_the_task_fails(
+    kept: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> int:
+        raise PermissionError("the folder is another user's")
+
+    monkeypatch.setattr(refused_spool, "collect_spool", broken)
+    late: list[Any] = []
+    monkeypatch.setattr(unbilled, "charge_overdue", lambda connection, now: late.append(now) or {"carts": 0})
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            settle_carts(dag_run=SimpleNamespace(logical_date=LATER))
+    assert late == [LATER, LATER], "what comes before it was done"
+    with kept.connect() as connection:
+        told = connection.execute(text("select deduplication_key, severity, times, title from alert")).all()
+    assert [tuple(one) for one in told] == [
+        (
+            f"settle-carts:{LATER.date()}", "critical", 2,
+            "Carts that wait for a decision or on disk could not be settled: PermissionError",
+        )
+    ]  # fmt: skip
 
 
 def test_a_folder_that_is_not_there_is_a_mistake_and_not_an_empty_one(kept: Engine, tmp_path: Path) -> None:

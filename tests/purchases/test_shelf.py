@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,9 @@ from backroom.purchases.cart import AuthEvent, Cart, owner_of
 from backroom.purchases.cart_facts import look_up
 from backroom.purchases.pricing import CartItem, PricedCart, Problem, price_cart
 from backroom.purchases.promotions import Promotion
-from backroom.purchases.recording import Recorded, Recorder
+from backroom.purchases.recording import Recorded, Recorder, Taken
 from backroom.purchases.shelf import Shelves
+from backroom.purchases.storing import Purchase
 from tests.purchases.carts import applied
 
 START, END = datetime(2026, 3, 22, 17, tzinfo=UTC), datetime(2026, 3, 22, 17, 9, tzinfo=UTC)
@@ -599,6 +600,42 @@ def test_copies_in_one_batch_have_one_effect_and_one_answer(world: Engine, shop:
     assert (found.lines, found.charges, found.moved) == (1, 1, -1)
     assert bodies == {bytes(found.response_body)}
     assert [stored(world, other).total for other in others] == [3] * 4
+
+
+def test_a_copy_leaves_the_shelf_as_it_is(
+    world: Engine, shop: str, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked up because it is a copy: nothing speaks against the shelf, which would be fetched anew."""
+    trip = cart(shop)
+    counted.record(trip)
+    shelf = counted.recorder._shelves._shelves[shop]
+    assert counted.record(trip).outcome == "REPEATED"
+    assert counted.record(replace(trip, started_at=START - timedelta(minutes=1))).outcome == "DIFFERENT_CART"
+    assert counted.looked_up == [trip.shopping_trip_id] * 2
+    assert counted.recorder._shelves._shelves[shop] is shelf
+    run(world, "update shelf_price set amount = 5 where store_id = :s and item_sku = 'A'", s=shop)
+    counted.record(cart(shop))
+    assert shop not in counted.recorder._shelves._shelves, "a cart that the shelf's version kept out is another matter"
+
+
+def test_carts_of_one_statement_go_in_the_order_of_their_trips_and_of_copies_the_first(
+    world: Engine, shop: str, serving: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that two processes with the same trips never wait for each other in a circle."""
+    sent: list[list[tuple[str, str]]] = []
+    plain = recording.store
+
+    def watched(database: Engine, purchases: Sequence[Purchase]) -> set[str]:
+        sent.append([(one.cart.shopping_trip_id, one.purchase_id) for one in purchases])
+        return plain(database, purchases)
+
+    monkeypatch.setattr(recording, "store", watched)
+    trips = [replace(cart(shop), shopping_trip_id=f"order-{name}") for name in ("c", "a", "b", "a")]
+    recorder = Recorder(serving)
+    taken = [Taken(lambda trip=trip: (trip, "{}"), NOW, lambda n=n: f"P{n}") for n, trip in enumerate(trips)]
+    recorder._work(taken)
+    assert sent == [[("order-a", "P1"), ("order-b", "P2"), ("order-c", "P0")]]
+    assert [one.stored for one in taken] == [True, True, True, False]
 
 
 def test_a_recorder_agrees_with_itself_about_what_a_price_is(world: Engine, shop: str, serving: Engine) -> None:
