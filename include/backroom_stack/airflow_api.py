@@ -63,7 +63,7 @@ class AirflowApi:
             raise RunFailed(f"Airflow refused a run of {dag_id}: {answer.text}")
         return Run(dag_id, answer.json()["dag_run_id"])
 
-    def wait(self, runs: list[Run], seconds: float = 180, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def wait(self, runs: list[Run], seconds: float = 300, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Returns when all have succeeded. Raises RunFailed with the failed tasks."""
         deadline = time.monotonic() + seconds
         waiting = list(runs)
@@ -84,7 +84,7 @@ class AirflowApi:
         found: list[dict[str, str]] = self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]
         return found
 
-    def settle(self, dag_ids: Iterable[str], seconds: float = 180) -> None:
+    def settle(self, dag_ids: Iterable[str], seconds: float = 300) -> None:
         """Returns when no run of these DAGs is queued or running. Raises RunFailed where one failed."""
         for dag_id in dag_ids:
             self.wait([Run(dag_id, run["dag_run_id"]) for run in self.runs(dag_id)], seconds)
