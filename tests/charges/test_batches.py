@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
 
 from backroom.amazon import holds
+from backroom.amazon.outcomes import Answer, Outcome, Problem
 from backroom.charges import history
 from backroom.charges.lifecycle import shares_due
+from backroom.charges.turns import Answered, Turns
 from tests.amazon.scripted_amazon import Reply, ScriptedAmazon, approve_all, refused, replies
 from tests.charges.conftest import NOON, Books, add_store, minutes
 
@@ -52,24 +56,27 @@ def test_calls_are_made_side_by_side_and_no_trip_waits_for_anothers_answer(
     assert sorted(captured[:-1]) == sorted(others)
 
 
-def test_a_batch_needs_no_more_statements_for_many_trips_than_their_calls_share(
-    books: Books, amazon: ScriptedAmazon
-) -> None:
-    """Turns are transactions over all that has come meanwhile: far fewer statements than trips times calls."""
-    amazon.script = lambda call: Reply(approve_all(call).status, approve_all(call).body, wait=0.1)
-    for _ in range(40):
+def test_a_turn_has_as_many_statements_for_one_trip_as_for_forty(books: Books, amazon: ScriptedAmazon) -> None:
+    for _ in range(41):
         books.trip()
-    statements: list[str] = []
+    turns = Turns(books.engine, books.store_id, NOON, lease_seconds=60, chance=Random, clock=time.monotonic)
+    counts: list[int] = []
 
-    def count(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+    def count(*_: Any) -> None:
+        counts[-1] += 1
 
     event.listen(books.engine, "before_cursor_execute", count)
     try:
-        assert books.work(concurrency=40).trips == 40
+        for trips in (1, 40):
+            counts.append(0)
+            calls, claimed = turns.take([], room=trips)
+            assert (len(calls), claimed) == (trips, trips)
+            counts.append(0)
+            ended = [Answered(call, Answer(Outcome.REFUSED, Problem.EXPIRED)) for call in calls]
+            assert turns.take(ended[:1] if trips == 1 else ended, room=0) == ([], 0)
     finally:
         event.remove(books.engine, "before_cursor_execute", count)
-    assert len(statements) < 40 * 2 * 3
+    assert counts[0] == counts[2]
 
 
 def test_a_long_wait_that_amazon_asks_one_store_for_binds_every_store(books: Books, amazon: ScriptedAmazon) -> None:
