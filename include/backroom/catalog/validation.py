@@ -111,11 +111,6 @@ def with_barcodes(record: Mapping[str, Any], barcodes: Sequence[tuple[str, str |
     return rest
 
 
-def without_barcodes(record: Mapping[str, Any]) -> str:
-    """What two rows of one product have in common where they differ by their barcode alone."""
-    return canonical({name: value for name, value in record.items() if name not in _BARCODE_FIELDS})
-
-
 def barcode_problem(barcode: str, kind: str) -> str | None:
     """What is wrong with a barcode of that known type ('' where it is not given), or None."""
     possible = TYPES_BY_LENGTH.get(len(barcode), ())

@@ -98,11 +98,6 @@ def to_charge(holds: Sequence[Hold]) -> Hold | None:
     return max(standing, key=lambda hold: (hold.held, standing.index(hold)), default=None)
 
 
-def captured_reference(connection: Connection, shopping_trip_id: str) -> str | None:
-    """The processor's name for the payment that took the trip's money: what a refund gives back of."""
-    return connection.execute(text(CAPTURED_REFERENCE.format(trip=":trip")), {"trip": shopping_trip_id}).scalar()
-
-
 CAPTURED_REFERENCE: Final = """
     select taken.answer ->> 'processor_reference' from processor_call as taken
     where taken.subject = {trip} and taken.operation in ('CAPTURE', 'LOOKUP') and taken.outcome = 'SUCCEEDED'

@@ -6,7 +6,6 @@ Set-based, in temporary tables of the caller's transaction: `day_trip` (the day'
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -21,11 +20,6 @@ class MatchedBy(StrEnum):
     AMOUNT_TIME_CARD = "AMOUNT_TIME_CARD"
 
 
-CONFIDENCE: Final = {
-    MatchedBy.TRIP: Decimal("1.00"),
-    MatchedBy.RECONCILIATION_ID: Decimal("0.95"),
-    MatchedBy.AMOUNT_TIME_CARD: Decimal("0.80"),
-}
 MINUTES_APART: Final = 15  # how far two ends of a trip may be apart to be alike
 
 # A trip belongs to the day of our purchase; only an order without one brings its own day.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,6 @@ from backroom.source_files import Amount, Identifier, SourceRow, read_json_list
 from backroom.stores.tables import store
 
 RiskStrategy = Literal["AMAZON_MANAGED", "AMAZON_RECOMMENDATION", "RETAILER_MANAGED", "NONE"]
-RISK_STRATEGIES: tuple[str, ...] = get_args(RiskStrategy)
 
 
 @dataclass(frozen=True)
