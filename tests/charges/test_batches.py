@@ -14,9 +14,12 @@ from sqlalchemy import event, text
 
 from backroom.amazon import holds
 from backroom.amazon.outcomes import Answer, Outcome, Problem
+from backroom.amazon.payments import Adjustment
 from backroom.charges import history
 from backroom.charges.lifecycle import shares_due
+from backroom.charges.states import Operation
 from backroom.charges.turns import Answered, Turns
+from backroom.money import Money
 from tests.amazon.scripted_amazon import Reply, ScriptedAmazon, approve_all, refused, replies
 from tests.charges.conftest import NOON, Books, add_store, minutes
 
@@ -172,3 +175,17 @@ def test_a_trip_whose_lease_ended_while_its_call_was_under_way_is_not_claimed_by
     amazon.script = script
     assert books.work(concurrency=8).states == {"CAPTURE_INITIATED": 1}
     assert books.attempts(trip) == [("ADJUST", "SUCCEEDED"), ("CAPTURE", "SUCCEEDED")]
+
+
+def test_a_turn_that_stood_still_for_longer_than_the_lease_it_renewed_does_not_claim_its_own_trip_again(
+    books: Books,
+) -> None:
+    """A lease of no time at all ends at once: as for a process that was frozen between two statements of one turn."""
+    trip = books.trip()
+    turns = Turns(books.engine, books.store_id, NOON, lease_seconds=0, chance=Random, clock=time.monotonic)
+    (call,), _ = turns.take([], room=1)
+    held = Adjustment("APPROVED", Money(call.intent.amount, "USD"))
+    calls, claimed = turns.take([Answered(call, Answer(Outcome.SUCCEEDED), held)], room=8)
+    assert [one.intent.operation for one in calls] == [Operation.CAPTURE]
+    assert claimed == 0
+    assert books.attempts(trip) == [("ADJUST", "SUCCEEDED"), ("CAPTURE", None)]

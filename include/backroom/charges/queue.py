@@ -1,6 +1,8 @@
 """The queue of charges that are due: claimed by state, under a lease and a fencing number.
 
 `next_attempt_at` is business time, which may stand still; the lease runs on the database's own clock, which does not.
+A claim judges leases as of its transaction's start: one that this very transaction has renewed still runs, however long
+the transaction stood still in between.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _CLAIM: Final = text(
     with due as (
         select shopping_trip_id from charge
         where store_id = :store_id and next_attempt_at <= :now
-          and (lease_until is null or lease_until < clock_timestamp())
+          and (lease_until is null or lease_until < transaction_timestamp())
         order by next_attempt_at, shopping_trip_id
         limit :most
         for update skip locked
