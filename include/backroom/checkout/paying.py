@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, RowMapping, insert, select, text, upd
 from backroom.amazon.outcomes import Outcome
 from backroom.checkout.pages import HostedPages, Page, PageState, Told
 from backroom.checkout.tables import payoff_checkout
-from backroom.debts import payoff
+from backroom.debts import account, payoff
 from backroom.debts.payoff import PayoffRefused
 from backroom.debts.payoff_record import OPEN, PaymentOutcome, Payoff, PayoffState, open_payoff
 from backroom.errors import BackroomError
@@ -75,12 +75,9 @@ def pay(
         if told.outcome is not Outcome.UNKNOWN:  # no page: what nobody can see, nobody can pay
             _end_unmade(engine, row, told, now)
         raise PageUnavailable(f"{pages.name} made no page for trip {shopping_trip_id!r}: {told.problem}")
-    with engine.begin() as connection:
-        connection.execute(
-            update(payoff_checkout)
-            .where(payoff_checkout.c.payoff_id == row["payoff_id"], payoff_checkout.c.state == "INTENDED")
-            .values(state="OPEN", page_id=told.page.page_id, page_url=told.page.url)
-        )
+    if not _hand_out(engine, row["payoff_id"], told.page):
+        pages.end(told.page.page_id)  # its address was never told to anybody
+        raise PageUnavailable(f"{pages.name}: the payment of trip {shopping_trip_id!r} was given up meanwhile")
     return told.page.url
 
 
@@ -185,14 +182,35 @@ def _settle(engine: Engine, row: RowMapping, told: Told, *, now: datetime) -> No
         )
 
 
+def _hand_out(engine: Engine, payoff_id: int, page: Page) -> bool:
+    """Keeps the page as the payoff's, to be told to the shopper; False where the payoff was ended meanwhile."""
+    mine = payoff_checkout.c.payoff_id == payoff_id
+    values = {"state": "OPEN", "page_id": page.page_id, "page_url": page.url}
+    with engine.begin() as connection:
+        kept = connection.execute(
+            update(payoff_checkout).where(mine, payoff_checkout.c.state == "INTENDED").values(values)
+        )
+        if kept.rowcount:
+            return True
+        known = select(payoff_checkout.c.state, payoff_checkout.c.page_id).where(mine)
+        return tuple(connection.execute(known).one()) == ("OPEN", page.page_id)  # by another click
+
+
 def _end_unmade(engine: Engine, row: RowMapping, told: Told, now: datetime) -> None:
-    """There is no page that anybody knows: the payoff ends, and another can begin."""
+    """There is no page that anybody knows: the payoff ends, and another can begin.
+
+    Where another call has made the page meanwhile, nothing ends: it may be paid.
+    """
     outcome = PaymentOutcome(PayoffState.NOT_SENT, details={"problem": told.problem[:200]})
     with engine.begin() as connection:
-        payoff.settle(connection, row["payoff_id"], outcome, now=now)
-        connection.execute(
-            update(payoff_checkout).where(payoff_checkout.c.payoff_id == row["payoff_id"]).values(state="ENDED")
+        account.lock(connection, row["shopping_trip_id"])
+        ended = connection.execute(
+            update(payoff_checkout)
+            .where(payoff_checkout.c.payoff_id == row["payoff_id"], payoff_checkout.c.page_id.is_(None))
+            .values(state="ENDED")
         )
+        if ended.rowcount:
+            payoff.settle(connection, row["payoff_id"], outcome, now=now)
 
 
 def _outcome(told: Told) -> PaymentOutcome:

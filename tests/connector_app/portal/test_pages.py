@@ -14,7 +14,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
+from backroom.amazon.outcomes import Outcome
+from backroom.checkout import paying
+from backroom.checkout.pages import Page, PageState, Told
+from backroom.db.engine import engine
 from backroom.languages.words import translations
+from backroom.money import Money
 from connector_app.portal import create_app
 from connector_app.portal.pages.visit import OF_PAYMENT, OF_RECEIPT, OPEN_PAGES
 from tests.connector_app.portal.as_portal import as_portal
@@ -347,6 +352,54 @@ def test_a_payment_page_that_can_not_be_had_takes_nothing_and_can_be_asked_for_a
         assert answer.headers["Location"] == f"/trips/{trip}/payment?done=no-page"
     rows = shop.world.rows("select state from payoff where shopping_trip_id = :t", t=trip)
     assert rows == [{"state": "NOT_SENT"}, {"state": "NOT_SENT"}]
+
+
+@dataclass
+class Pages:
+    """A processor's pages; what happens while one is made is up to the test."""
+
+    meanwhile: Callable[[], object] = lambda: None
+    makes: Outcome = Outcome.SUCCEEDED
+    ended: list[str] = field(default_factory=list)
+    name: str = "SANDBOX"
+
+    def make(self, reference: str, amount: Money, **_: str) -> Told:
+        self.meanwhile()
+        made = self.makes is Outcome.SUCCEEDED
+        return Told(self.makes, Page(f"page-{reference}", f"https://pay/{reference}", PageState.OPEN) if made else None)
+
+    def look(self, page_id: str) -> Told:
+        return Told(Outcome.SUCCEEDED, Page(page_id, "", PageState.OPEN))
+
+    def end(self, page_id: str) -> Told:
+        self.ended.append(page_id)
+        return Told(Outcome.SUCCEEDED, Page(page_id, "", PageState.ENDED))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def pay(self, shop: Shop, trip: str) -> str:
+        said = {"return_url": "r", "subject": "s", "language": "en", "asked_by": "a test"}
+        return paying.pay(engine(), self, shopping_trip_id=trip, now=NOW, **said)
+
+
+def test_of_two_clicks_at_once_none_leaves_a_page_that_could_be_paid_beside_another(shop: Shop) -> None:
+    def refused() -> None:
+        with pytest.raises(paying.PageUnavailable):
+            Pages(makes=Outcome.REFUSED).pay(shop, trip)
+
+    trip = shop.world.trip(paid=False)
+    slow = Pages(refused)
+    with pytest.raises(paying.PageUnavailable, match="given up meanwhile"):
+        slow.pay(shop, trip)
+    (first,) = shop.world.rows("select reference, state from payoff where shopping_trip_id = :t", t=trip)
+    assert (first["state"], slow.ended) == ("NOT_SENT", [f"page-{first['reference']}"])
+    urls: list[str] = []
+    with pytest.raises(paying.PageUnavailable):
+        Pages(lambda: urls.append(Pages().pay(shop, trip)), Outcome.REFUSED).pay(shop, trip)
+    assert Pages().pay(shop, trip) == urls[0]
+    open_ones = "select reference from payoff where shopping_trip_id = :t and state = 'INTENDED'"
+    assert [f"https://pay/{row['reference']}" for row in shop.world.rows(open_ones, t=trip)] == urls
 
 
 def test_a_page_speaks_spanish_where_it_is_wanted_and_no_message_is_missing(shop: Shop) -> None:
