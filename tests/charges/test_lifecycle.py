@@ -8,11 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from backroom.amazon.payments import PaymentsClient
+from backroom.charges import evidence
 from backroom.charges.lifecycle import stores_with_due, work_due
 from backroom.charges.opening import open_charge
+from backroom.debts import payoff
 from backroom.reviews.cases import CaseError, decide
+from tests.amazon.conftest import configured
 from tests.amazon.scripted_amazon import Call, Reply, ScriptedAmazon, adjusted, approve_all, refused, replies
 from tests.charges.conftest import NOON, Books, add_store, hours, minutes
 
@@ -22,6 +26,22 @@ def decided(books: Books, trip: str, choice: str, at: datetime) -> None:
     with books.engine.begin() as connection:
         decide(connection, case["case_id"], choice, by="ana", reason="seen in the portal", now=at)
     books.gather(at)
+
+
+def decided_meanwhile(books: Books, trip: str, choice: str, at: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person decides right after the run has looked for decisions, and before it takes in the evidence."""
+    case = next(case for case in books.cases(trip) if case["decision"] is None)
+    look = evidence.apply_decisions
+
+    def then_decided(connection: Connection, *, now: datetime) -> int:
+        applied = look(connection, now=now)
+        with books.engine.begin() as theirs:
+            decide(theirs, case["case_id"], choice, by="ana", reason="seen in the portal", now=at)
+        return applied
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evidence, "apply_decisions", then_decided)
+        books.gather(at)
 
 
 class TestWhatGoesWell:
@@ -667,6 +687,59 @@ class TestEvidenceThatDisagrees:
         assert books.charge(trip)["state"] == "PARKED"
         assert amazon.calls == []
 
+    @pytest.mark.parametrize(
+        ("told", "answer", "state"),
+        [("CaptureApproved", "declined", "CAPTURED"), ("CaptureDeclined", "captured", "IN_DEBT")],
+    )
+    def test_a_persons_word_that_comes_while_evidence_settles_the_charge_does_not_undo_it(
+        self, books: Books, amazon: ScriptedAmazon, monkeypatch: pytest.MonkeyPatch, told: str, answer: str, state: str
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        books.event(trip, told, "12.30", at=NOON + minutes(20))
+        decided_meanwhile(books, trip, answer, NOON + hours(4), monkeypatch)
+        books.gather(NOON + hours(5))
+        assert (books.charge(trip)["state"], books.cases(trip)[0]["decision"]) == (state, answer)
+        if state == "IN_DEBT":
+            with books.engine.begin() as connection:
+                at = NOON + hours(6)
+                payoff.begin(
+                    connection, shopping_trip_id=trip, method=payoff.CASH, instrument={}, asked_by="bea", now=at
+                )
+
+    @pytest.mark.parametrize("meanwhile", [True, False])
+    def test_evidence_that_disagrees_overtakes_the_question_whether_the_money_was_taken(
+        self, books: Books, amazon: ScriptedAmazon, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+    ) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.work(NOON + hours(3.1))
+        books.order(trip, "SETTLED", "24.60", at=NOON + minutes(20))
+        if meanwhile:
+            decided_meanwhile(books, trip, "not_captured", NOON + hours(4), monkeypatch)
+        books.gather(NOON + hours(5))
+        books.work(NOON + hours(5))
+        assert amazon.paths(trip) == ["adjust", "capture"]
+        assert books.charge(trip)["state"] == "PARKED"
+        asked = [(case["kind"], case["decision"]) for case in books.cases(trip)]
+        first = "not_captured" if meanwhile else "SETTLED"
+        assert asked == [("UNKNOWN_CAPTURE", first), ("EVIDENCE_DISAGREES", None)]
+
+    def test_a_refused_call_asks_nothing_of_a_charge_that_evidence_has_parked_meanwhile(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+
+        def refuses_what_was_taken_by_then(call: Call) -> Reply:
+            books.order(trip, "SETTLED", "12.30", at=NOON + minutes(1))
+            books.gather(NOON + minutes(2))
+            return refused(400, "BadRequestException")
+
+        amazon.script = refuses_what_was_taken_by_then
+        books.work()
+        assert [case["kind"] for case in books.cases(trip)] == ["EVIDENCE_DISAGREES"]
+
     def test_an_answer_in_another_currency_is_for_a_person(self, books: Books, amazon: ScriptedAmazon) -> None:
         amazon.script = replies(adjust=adjusted("APPROVED", "12.30", "EUR"))
         trip = books.trip("12.30")
@@ -718,9 +791,6 @@ class TestManyHands:
             return approve_all(call)
 
         amazon.script = held_up
-        from backroom.amazon.payments import PaymentsClient
-        from tests.amazon.conftest import configured
-
         with PaymentsClient(configured(amazon_payments_url=books.amazon_url, amazon_timeout_seconds=10)) as patient:
             slow = threading.Thread(
                 target=work_due, args=(books.engine, patient), kwargs={"store_id": books.store_id, "now": NOON}
@@ -741,6 +811,34 @@ class TestManyHands:
         assert amazon.paths(trip) == ["adjust"]
         assert books.attempts(trip) == [("ADJUST", "SUCCEEDED")]
         assert books.charge(trip)["state"] == "AUTHORIZED"
+
+    def test_a_refusal_that_comes_after_another_worker_has_charged_the_trip_parks_nothing(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        trip = books.trip("12.30")
+        asked, go_on = threading.Event(), threading.Event()
+
+        def held_up(call: Call) -> Reply:
+            amazon.script = approve_all
+            asked.set()
+            go_on.wait(5)
+            return refused(400, "UnknownShoppingTrip")
+
+        amazon.script = held_up
+        with PaymentsClient(configured(amazon_payments_url=books.amazon_url, amazon_timeout_seconds=10)) as patient:
+            slow = threading.Thread(
+                target=work_due, args=(books.engine, patient), kwargs={"store_id": books.store_id, "now": NOON}
+            )
+            slow.start()
+            assert asked.wait(5)
+            self.its_lease_ends(books, trip)
+            books.work(NOON + minutes(1))
+            books.work(NOON + minutes(5))
+            assert books.charge(trip)["state"] == "CAPTURE_INITIATED"
+            go_on.set()
+            slow.join()
+        assert books.attempts(trip) == [("ADJUST", "REFUSED"), ("ADJUST", "SUCCEEDED"), ("CAPTURE", "SUCCEEDED")]
+        assert (books.charge(trip)["state"], books.cases(trip)) == ("CAPTURE_INITIATED", [])
 
     def test_only_stores_with_something_due_are_worked_on(self, books: Books) -> None:
         with books.engine.connect() as connection:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ARRAY, Connection, Text, any_, literal, select, text, update
+from sqlalchemy import ARRAY, Connection, Text, any_, func, literal, select, text, update
 
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.charges.answers import unknown
@@ -126,6 +126,16 @@ def abandon(connection: Connection, trips: Sequence[str], *, now: datetime) -> d
         event = Event(said.kind, row["intended_at"], Source.ATTEMPT, str(row["attempt_id"]), said.amount, row["number"])
         news.setdefault(row["shopping_trip_id"], []).append(News(event, {"problem": "LEASE_LOST"}))
     return news
+
+
+def newest(connection: Connection, trips: Sequence[str]) -> dict[str, int]:
+    """The last attempt that was intended for each trip."""
+    found = connection.execute(
+        select(charge_attempt.c.shopping_trip_id, func.max(charge_attempt.c.attempt_id))
+        .where(charge_attempt.c.shopping_trip_id == any_(literal(list(trips), ARRAY(Text))))
+        .group_by(charge_attempt.c.shopping_trip_id)
+    )
+    return {trip: attempt_id for trip, attempt_id in found}
 
 
 def of_trip(connection: Connection, shopping_trip_id: str) -> list[dict[str, Any]]:

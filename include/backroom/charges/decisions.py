@@ -14,11 +14,18 @@ from backroom.charges.parking import ASKED_BY
 from backroom.charges.rules import ParkedFor
 from backroom.charges.states import Event, Kind, Source
 
+# Only of charges that are parked still, and only the answer to the newest question about each: one that was given while
+# later news was being taken in has been overtaken by it, and must not undo what that news has proven.
 _DECIDED: Final = text(
     """
     select r.case_id, r.kind, r.subject, r.decision, r.decided_by, r.known
-    from review_case r
-    where r.asked_by = :asked_by and r.decision is not null and r.decision not in ('leave', 'SETTLED')
+    from charge c
+    join lateral (
+        select * from review_case r
+        where r.subject = c.shopping_trip_id and r.asked_by = :asked_by
+        order by r.case_id desc limit 1
+    ) r on true
+    where c.state = 'PARKED' and r.decision is not null and r.decision not in ('leave', 'SETTLED')
       and not exists (
           select from charge_event e
           where e.shopping_trip_id = r.subject and e.source = 'PERSON' and e.source_id = 'case:' || r.case_id)
@@ -28,7 +35,7 @@ _DECIDED: Final = text(
 
 
 def apply_decisions(connection: Connection, *, now: datetime) -> int:
-    """Adds the event that each decided case means, and returns how many."""
+    """Adds the event that each decided case means, and returns how many. The cost grows with the parked charges."""
     decided = connection.execute(_DECIDED, {"asked_by": ASKED_BY}).mappings().all()
     charges = history.lock(connection, {case["subject"] for case in decided})
     for case in decided:

@@ -13,7 +13,7 @@ from backroom.alerts import raise_alert
 from backroom.alerts.raising import Severity
 from backroom.charges.history import Charge
 from backroom.charges.rules import ParkedFor
-from backroom.reviews.cases import open_case
+from backroom.reviews.cases import open_case, settle
 
 ASKED_BY: Final = "charges"
 LEAVE: Final = ("leave", "nothing more is done here; the trip is settled outside Backroom")
@@ -66,10 +66,19 @@ QUESTIONS: Final[dict[ParkedFor, Question]] = {
 def ask(connection: Connection, one: Charge, why: ParkedFor, known: Mapping[str, Any], *, now: datetime) -> None:
     """Opens the case in the caller's transaction (once) and raises its alert. `known` is JSON, amounts as text.
 
+    Evidence that disagrees overtakes what was asked before, which nobody should answer without knowing of it; and while
+    it waits for a person, nothing less is asked.
     Evidence in another currency can't be taken over by a choice; such a case offers only to leave it.
     """
     question, folded = QUESTIONS[why], one.folded
     foreign = known.get("amazon_currency") not in (None, one.currency)
+    if why is ParkedFor.EVIDENCE_DISAGREES:
+        for earlier in set(ParkedFor) - {why}:
+            reason = "overtaken: what Amazon reports disagrees, and that is asked about instead"
+            trip = one.shopping_trip_id
+            settle(connection, kind=earlier.value, subject=trip, by=ASKED_BY, reason=reason, now=now)
+    elif folded.needs_person:
+        return
     open_case(
         connection,
         kind=why.value,

@@ -24,11 +24,13 @@ from backroom.charges.attempts import Ask, Intent
 from backroom.charges.history import Chance, Charge, News
 from backroom.charges.queue import Claim, Release
 from backroom.charges.rules import Action, Step, next_step
-from backroom.charges.states import Event, Kind, Source
+from backroom.charges.states import Event, Kind, Source, State
 
 _SHORT_WAIT: Final = 10  # seconds of Retry-After that a batch waits itself; longer ones hold everyone
 _WAITS_IN_ALL: Final = 60.0  # seconds that a batch waits so at most
 _UNCHANGED: Final = timedelta(minutes=1)  # when a charge that an answer did not change is looked at again
+# What a definite no means. It settles its own attempt only: where another worker has asked since, that answer counts.
+_NO: Final = frozenset({Kind.PARKED, Kind.TOKEN_EXPIRED, Kind.EVIDENCE_DISAGREES})
 
 
 @dataclass
@@ -201,6 +203,7 @@ class Turns:
             return None, []
         charges = history.lock(connection, [one.call.claim.shopping_trip_id for one in answered])
         attempts.conclude(connection, [(one.call.intent, one.answer) for one in answered], now=self._now)
+        overtaken = self._overtaken(connection, answered, charges)
         news: dict[str, list[News]] = {}
         hold_store: datetime | None = None
         for one in answered:
@@ -208,22 +211,46 @@ class Turns:
             charge = charges[trip]
             said = heard(intent.operation, intent.amount, charge.currency, one.answer, one.adjustment)
             self.worked.calls[f"{intent.operation} {one.answer.problem or one.answer.outcome}"] += 1
-            if said.kind is not None:
-                news[trip] = [self._news(connection, charge, one, said, said.kind)]
+            if said.kind is not None and not (said.kind in _NO and intent.attempt_id in overtaken):
+                news[trip] = [self._news(one, said, said.kind)]
                 if said.kind is Kind.CAPTURE_INITIATED and charge.rules.trusts_capture_answer:
                     told = replace(news[trip][0].event, kind=Kind.CAPTURE_APPROVED)
                     news[trip].append(News(told, {"evidence": "the store trusts the answer"}))
             if said.hold_store_seconds is not None:
                 held = self._hold(connection, said.hold_store_seconds, one.answer)
                 hold_store = held if hold_store is None else max(held or hold_store, hold_store)
-        charges |= self._add(connection, {trip: charges[trip] for trip in news}, news)
+        after = self._add(connection, {trip: charges[trip] for trip in news}, news)
+        for one in answered:
+            trip = one.call.claim.shopping_trip_id
+            self._ask_a_person(connection, charges[trip], after.get(trip), one)
+        charges |= after
         return hold_store, [(one.call.claim, charges[one.call.claim.shopping_trip_id]) for one in answered]
 
-    def _news(self, connection: Connection, charge: Charge, one: Answered, said: Heard, kind: Kind) -> News:
+    def _ask_a_person(self, connection: Connection, before: Charge, after: Charge | None, one: Answered) -> None:
+        """Where the answer has parked the charge. One that other news has settled or parked meanwhile asks nothing."""
+        if after is None or after.folded.state is not State.PARKED or after.folded == before.folded:
+            return
+        intent = one.call.intent
+        said = heard(intent.operation, intent.amount, after.currency, one.answer, one.adjustment)
+        if said.parked_for is not None:
+            parking.ask(connection, after, said.parked_for, _known(one), now=self._now)
+
+    @staticmethod
+    def _overtaken(connection: Connection, answered: Sequence[Answered], charges: dict[str, Charge]) -> set[int]:
+        """Attempts whose lease was lost, and after which another was made."""
+        late = {
+            one.call.claim.shopping_trip_id: one.call.intent.attempt_id
+            for one in answered
+            if charges[one.call.claim.shopping_trip_id].fencing != one.call.claim.fencing
+        }
+        newest = attempts.newest(connection, list(late)) if late else {}
+        return {attempt_id for trip, attempt_id in late.items() if newest[trip] > attempt_id}
+
+    @staticmethod
+    def _news(one: Answered, said: Heard, kind: Kind) -> News:
         intent, answer = one.call.intent, one.answer
         details = {"problem": answer.problem.value, "message": answer.message} if answer.problem else {}
         if said.parked_for is not None:
-            parking.ask(connection, charge, said.parked_for, _known(one), now=self._now)
             details["why"] = said.parked_for.value
         event = Event(kind, intent.intended_at, Source.ATTEMPT, str(intent.attempt_id), said.amount, intent.number)
         return News(event, details)

@@ -193,14 +193,20 @@ _CHARGE: Final = text(
 _CARD_MAY_BE_CHARGED: Final = frozenset(
     {"DUE", "ADJUST_PENDING", "AUTHORIZED", "UNKNOWN", "CAPTURE_INITIATED"},
 )
-# A parked charge goes on from where it stood once a person has decided so.
+# A parked charge goes on from where it stood once a person has decided so; an answer that later news has overtaken
+# has no effect (charges/decisions.py).
 _CASE_OF_CHARGE: Final = text(
     """
-    select r.case_id from review_case r
+    select r.case_id from review_case r join charge c on c.shopping_trip_id = r.subject
     where r.subject = :trip and r.asked_by = 'charges'
-      and (r.decision is null or (r.decision not in ('leave', 'SETTLED') and not exists (
-          select from charge_event e
-          where e.shopping_trip_id = r.subject and e.source = 'PERSON' and e.source_id = 'case:' || r.case_id)))
+      and (r.decision is null
+           or r.decision not in ('leave', 'SETTLED') and c.state = 'PARKED'
+              and not exists (
+                  select from review_case later
+                  where later.subject = r.subject and later.asked_by = r.asked_by and later.case_id > r.case_id)
+              and not exists (
+                  select from charge_event e
+                  where e.shopping_trip_id = r.subject and e.source = 'PERSON' and e.source_id = 'case:' || r.case_id))
     order by r.case_id limit 1
     """
 )
