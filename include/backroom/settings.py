@@ -334,7 +334,7 @@ class Settings(BaseSettings):
     bad_cart_warning_hours: int = Field(
         12, ge=0, description="how long before that moment an alert tells of the carts that still wait"
     )
-    charge_concurrency: int = Field(32, ge=1, le=256, description="trips charged at once by one task")
+    charge_concurrency: int = Field(64, ge=1, le=256, description="trips charged at once by one task")
     charge_trips_a_share: int = Field(500, ge=1, description="due trips of a store for each task that works on it")
     charge_shares_a_store: int = Field(4, ge=1, le=64, description="most tasks that work on one store side by side")
     charge_lease_seconds: int = Field(120, ge=2, description="lease on a trip; longer than every time-out inside it")

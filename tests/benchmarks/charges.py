@@ -35,7 +35,7 @@ from tests.benchmarks.charged_trips import NOW, add_store, begin_trips, open_cha
 from tests.benchmarks.goals import Goal, show
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-CALLS_AT_ONCE: Final = 32
+CALLS_AT_ONCE: Final = 64  # as `charge_concurrency` is by default
 MANY_CORES: Final = 4  # two workers, the database and the server need them to be faster than one
 PASSWORD: Final = "of-this-benchmark"
 

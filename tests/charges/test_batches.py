@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from backroom.amazon import holds
 from backroom.amazon.outcomes import Answer, Outcome, Problem
 from backroom.amazon.payments import Adjustment
-from backroom.charges import history
+from backroom.charges import history, queue
 from backroom.charges.lifecycle import shares_due
 from backroom.charges.states import Operation
 from backroom.charges.turns import Answered, Turns
@@ -62,14 +62,14 @@ def test_calls_are_made_side_by_side_and_no_trip_waits_for_anothers_answer(
 def test_a_turn_has_as_many_statements_for_one_trip_as_for_forty(books: Books, amazon: ScriptedAmazon) -> None:
     for _ in range(41):
         books.trip()
-    turns = Turns(books.engine, books.store_id, NOON, lease_seconds=60, chance=Random, clock=time.monotonic)
     counts: list[int] = []
 
     def count(*_: Any) -> None:
         counts[-1] += 1
 
-    event.listen(books.engine, "before_cursor_execute", count)
-    try:
+    with queue.session(books.engine) as connection:
+        turns = Turns(connection, books.store_id, NOON, lease_seconds=60, chance=Random, clock=time.monotonic)
+        event.listen(connection, "before_cursor_execute", count)
         for trips in (1, 40):
             counts.append(0)
             calls, claimed = turns.take([], room=trips)
@@ -77,8 +77,7 @@ def test_a_turn_has_as_many_statements_for_one_trip_as_for_forty(books: Books, a
             counts.append(0)
             ended = [Answered(call, Answer(Outcome.REFUSED, Problem.EXPIRED)) for call in calls]
             assert turns.take(ended[:1] if trips == 1 else ended, room=0) == ([], 0)
-    finally:
-        event.remove(books.engine, "before_cursor_execute", count)
+        event.remove(connection, "before_cursor_execute", count)
     assert counts[0] == counts[2]
 
 
@@ -182,10 +181,11 @@ def test_a_turn_that_stood_still_for_longer_than_the_lease_it_renewed_does_not_c
 ) -> None:
     """A lease of no time at all ends at once: as for a process that was frozen between two statements of one turn."""
     trip = books.trip()
-    turns = Turns(books.engine, books.store_id, NOON, lease_seconds=0, chance=Random, clock=time.monotonic)
-    (call,), _ = turns.take([], room=1)
-    held = Adjustment("APPROVED", Money(call.intent.amount, "USD"))
-    calls, claimed = turns.take([Answered(call, Answer(Outcome.SUCCEEDED), held)], room=8)
+    with queue.session(books.engine) as connection:
+        turns = Turns(connection, books.store_id, NOON, lease_seconds=0, chance=Random, clock=time.monotonic)
+        (call,), _ = turns.take([], room=1)
+        held = Adjustment("APPROVED", Money(call.intent.amount, "USD"))
+        calls, claimed = turns.take([Answered(call, Answer(Outcome.SUCCEEDED), held)], room=8)
     assert [one.intent.operation for one in calls] == [Operation.CAPTURE]
     assert claimed == 0
     assert books.attempts(trip) == [("ADJUST", "SUCCEEDED"), ("CAPTURE", None)]

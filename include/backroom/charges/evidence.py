@@ -23,6 +23,8 @@ from backroom.processors import evidence as processors_evidence
 from backroom.settings import settings
 
 AT_ONCE: Final = 2000  # trips folded at once
+NOBODYS_AFTER: Final = timedelta(days=7)
+"""How long news of a trip without a charge waits for one (ours): its cart comes in hours, or never."""
 
 # The last capture that Amazon may have heard of, and whether a cancel's outcome is open.
 _ASKED: Final = """
@@ -125,6 +127,42 @@ _HEARD_EVENTS: Final = text(
     """
 )
 
+# News of trips that never had a charge here is not gone through for ever; a charge that is opened after its token's end
+# finds its news again.
+_NOBODYS_ORDERS: Final = text(
+    """
+    update amazon_order o set to_hear = false
+    where o.to_hear and o.updated_at < :before and not exists (
+        select from charge c where c.shopping_trip_id = o.shopping_trip_id and c.store_id = o.store_id)
+    """
+)
+_NOBODYS_EVENTS: Final = text(
+    """
+    update feed_event f set to_hear = false
+    where f.to_hear and f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
+      and f.happened_at < :before
+      and not exists (select from charge c where c.shopping_trip_id = f.shopping_trip_id)
+    """
+)
+_ORDERS_OF_LATE: Final = text(
+    f"""
+    update amazon_order o set to_hear = true from charge c
+    where c.state in {_OPEN_STATES} and c.created_at > c.expires_at and not o.to_hear
+      and o.shopping_trip_id = c.shopping_trip_id and o.store_id = c.store_id and {_NOT_HEARD}
+    """  # noqa: S608 - constants of this file only
+)
+_EVENTS_OF_LATE: Final = text(
+    f"""
+    update feed_event f set to_hear = true from charge c
+    where c.state in {_OPEN_STATES} and c.created_at > c.expires_at and not f.to_hear
+      and f.shopping_trip_id = c.shopping_trip_id
+      and f.detail_type = 'PAYMENT' and f.subtype in ('CaptureApproved', 'CaptureDeclined')
+      and not exists (
+          select from charge_event e
+          where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = f.event_id)
+    """  # noqa: S608 - constants of this file only
+)
+
 _PROCESSORS: Final = text(processors_evidence.TOLD.format(asked=_ASKED, open_states=_OPEN_STATES))
 
 # Amazon's word on an authorization is no answer to our ask: the gate's own hold is told in the same way. But it is time
@@ -166,12 +204,16 @@ def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended('gather_evidence', 0))"))
     counts: Counter[str] = Counter(decisions=apply_decisions(connection, now=now))
+    connection.execute(_ORDERS_OF_LATE)
+    connection.execute(_EVENTS_OF_LATE)
     to_hear = connection.execute(_TO_HEAR).mappings().all()
     for source, query in ((Source.ORDER_ROW, _ORDER_ROWS), (Source.EVENT, _EVENTS), (Source.EVENT, _PROCESSORS)):
         counts += _take_in(connection, source, connection.execute(query).mappings().all(), now)
     if to_hear:
         connection.execute(_HEARD_ORDERS, {"heard": orjson.dumps([dict(row) for row in to_hear]).decode()})
     connection.execute(_HEARD_EVENTS)
+    for nobodys in (_NOBODYS_ORDERS, _NOBODYS_EVENTS):
+        connection.execute(nobodys, {"before": now - NOBODYS_AFTER})
     counts["asked_again"] = connection.execute(_WAKE, {"now": now}).rowcount
     _warn_of_uncharged(connection, now)
     return counts

@@ -89,7 +89,11 @@ _FOLLOW: Final = text(
 
 def lock(connection: Connection, trips: Collection[str]) -> dict[str, Charge]:
     """The charges of these trips, locked until the transaction ends (in one order, so that no two lock each other)."""
-    rows = connection.execute(_LOCKED, {"trips": list(trips)}).mappings().all()
+    return charges_of(connection, connection.execute(_LOCKED, {"trips": list(trips)}).mappings().all())
+
+
+def charges_of(connection: Connection, rows: Sequence[RowMapping]) -> dict[str, Charge]:
+    """The charges of rows that this transaction has locked, with what their stores' rules are made of."""
     events = events_of(connection, [row["shopping_trip_id"] for row in rows])
     return {row["shopping_trip_id"]: _charge(row, events[row["shopping_trip_id"]]) for row in rows}
 

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from backroom.amazon.outcomes import Answer, Outcome, Problem
 from backroom.amazon.payments import MalformedRequest
+from backroom.charges import queue
 from backroom.charges.evidence import gather_evidence
 from backroom.charges.history import Chance
 from backroom.charges.payments_port import AsyncPayments, Payments, calls_at_once
@@ -52,9 +53,10 @@ def work_due(
     store. `concurrency` calls are under way at most. `sleep` waits real seconds, `clock` counts them.
     """
     lease = settings().charge_lease_seconds
-    turns = Turns(engine, store_id, now, lease_seconds=lease, chance=chance, clock=clock)
     calls = concurrency or settings().charge_concurrency
-    asyncio.run(_Batch(turns, calls, lease, sleep, clock).work(client))
+    with queue.session(engine) as connection:
+        turns = Turns(connection, store_id, now, lease_seconds=lease, chance=chance, clock=clock)
+        asyncio.run(_Batch(turns, calls, lease, sleep, clock).work(client))
     _log.info("charges_worked", store_id=store_id, now=now.isoformat(), **turns.worked.as_json())
     return turns.worked
 

@@ -7,13 +7,14 @@ the transaction stood still in between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 _STORES: Final = text(
     "select distinct store_id from charge where next_attempt_at <= :now"
@@ -31,8 +32,8 @@ _CLAIM: Final = text(
     )
     update charge c
     set lease_until = clock_timestamp() + make_interval(secs => :lease), fencing = c.fencing + 1
-    from due where c.shopping_trip_id = due.shopping_trip_id
-    returning c.shopping_trip_id, c.fencing
+    from due, store s where c.shopping_trip_id = due.shopping_trip_id and s.store_id = c.store_id
+    returning c.*, s.after_decline, s.preauthorization_amount, s.trust_capture_answer
     """
 )
 _RENEW: Final = text(
@@ -52,6 +53,10 @@ _SHARES: Final = text(
     where next_attempt_at <= :now and (lease_until is null or lease_until < clock_timestamp())
     group by store_id order by store_id
     """
+)
+_PLANS: Final = text(
+    "select set_config('enable_seqscan', :other, false), set_config('enable_hashjoin', :other, false),"
+    " set_config('enable_mergejoin', :other, false)"
 )
 _HOLD: Final = text(
     """
@@ -91,6 +96,23 @@ class Share:
     number: int
 
 
+@contextmanager
+def session(engine: Engine) -> Iterator[Connection]:
+    """A batch's connection: it finds its few trips by their keys, however few rows a table held when that was planned.
+
+    A session keeps its plans, and one made for the first trips of a day would read whole tables by its end.
+    """
+    with engine.connect() as connection:
+        with connection.begin():
+            connection.execute(_PLANS, {"other": "off"})
+        try:
+            yield connection
+        finally:
+            if not (connection.closed or connection.invalidated):
+                with connection.begin():
+                    connection.execute(_PLANS, {"other": "on"})
+
+
 def stores_with_due(connection: Connection, *, now: datetime) -> list[str]:
     """Stores that have a charge due at `now` (business time) and not being worked on."""
     return list(connection.execute(_STORES, {"now": now}).scalars())
@@ -102,10 +124,15 @@ def shares_due(connection: Connection, *, now: datetime, trips: int, most: int) 
     return [Share(row.store_id, number) for row in due for number in range(1, min(-(-row.trips // trips), most) + 1)]
 
 
-def claim(connection: Connection, *, store_id: str, now: datetime, lease_seconds: int, most: int) -> list[Claim]:
-    """The store's longest-due charges that nobody works on; their rows are locked until the transaction ends."""
+def claim(
+    connection: Connection, *, store_id: str, now: datetime, lease_seconds: int, most: int
+) -> Sequence[RowMapping]:
+    """The store's longest-due charges that nobody works on, as `history.charges_of` reads them.
+
+    Their rows are locked until the transaction ends.
+    """
     asked = {"store_id": store_id, "now": now, "lease": lease_seconds, "most": most}
-    return [Claim(row.shopping_trip_id, row.fencing) for row in connection.execute(_CLAIM, asked)]
+    return connection.execute(_CLAIM, asked).mappings().all()
 
 
 def renew(connection: Connection, trips: Sequence[str], *, lease_seconds: int) -> None:

@@ -38,9 +38,14 @@ charge = Table(
     Column("updated_at", Instant, nullable=False),
 )
 Index(
-    "ix_charge_due", charge.c.store_id, charge.c.next_attempt_at, postgresql_where=charge.c.next_attempt_at.isnot(None)
+    "ix_charge_due",
+    charge.c.store_id,
+    charge.c.next_attempt_at,
+    charge.c.shopping_trip_id,
+    postgresql_where=charge.c.next_attempt_at.isnot(None),
 )
 Index("ix_charge_state", charge.c.state)
+Index("ix_charge_settled", charge.c.updated_at, postgresql_where=charge.c.state.in_(["CAPTURED", "IN_DEBT"]))
 Index("ix_charge_created", charge.c.created_at, charge.c.shopping_trip_id)
 Index("ix_charge_to_book", charge.c.shopping_trip_id, postgresql_where=charge.c.to_book)
 

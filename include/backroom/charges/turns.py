@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from backroom.amazon import holds
 from backroom.amazon.outcomes import Answer, Problem
@@ -72,11 +72,11 @@ class Answered:
 
 
 class Turns:
-    """The turns of one batch over one store. One at a time."""
+    """The turns of one batch over one store, one at a time, on the batch's own connection (`queue.session`)."""
 
     def __init__(
         self,
-        engine: Engine,
+        connection: Connection,
         store_id: str,
         now: datetime,
         *,
@@ -84,7 +84,7 @@ class Turns:
         chance: Chance,
         clock: Callable[[], float],
     ) -> None:
-        self._engine = engine
+        self._connection = connection
         self._store_id = store_id
         self._now = now
         self._lease = lease_seconds
@@ -106,7 +106,8 @@ class Turns:
         `room` is how many calls may be under way; it is filled with trips that are due, unless the batch has stopped.
         """
         began = self._clock()
-        with self._engine.begin() as connection:
+        connection = self._connection
+        with connection.begin():
             self._obey(connection)
             hold_store, mine = self._hear(connection, answered)
             asks = self._decide(connection, mine)  # renewed before anything is claimed, so that none of them is
@@ -114,7 +115,7 @@ class Turns:
             asks += self._decide(connection, claims)
             intents = attempts.intend(connection, [ask for _, ask in asks], now=self._now)
         if hold_store is not None:
-            with self._engine.begin() as connection:
+            with connection.begin():
                 queue.hold_store(connection, store_id=self._store_id, until=hold_store)
         calls = [Call(claim, ask.charge, intent, began) for (claim, ask), intent in zip(asks, intents, strict=True)]
         return calls, len(claims)
@@ -129,12 +130,14 @@ class Turns:
     def _claim(self, connection: Connection, room: int) -> list[tuple[Claim, Charge]]:
         if room <= 0 or self.stopped or self.wait > 0:
             return []
-        claims = queue.claim(connection, store_id=self._store_id, now=self._now, lease_seconds=self._lease, most=room)
-        trips = [claim.shopping_trip_id for claim in claims]
-        charges = history.lock(connection, trips) if trips else {}
-        left = attempts.abandon(connection, trips, now=self._now) if trips else {}
+        rows = queue.claim(connection, store_id=self._store_id, now=self._now, lease_seconds=self._lease, most=room)
+        if not rows:
+            return []
+        charges = history.charges_of(connection, rows)
+        asked_before = [row["shopping_trip_id"] for row in rows if row["attempts"]]
+        left = attempts.abandon(connection, asked_before, now=self._now) if asked_before else {}
         charges |= self._add(connection, {trip: charges[trip] for trip in left}, left)
-        return [(claim, charges[claim.shopping_trip_id]) for claim in claims]
+        return [(Claim(trip, one.fencing), one) for trip, one in charges.items()]
 
     def _decide(self, connection: Connection, mine: Sequence[tuple[Claim, Charge]]) -> list[tuple[Claim, Ask]]:
         """What is due now: the calls, for which the lease begins anew; every other trip's is given back."""

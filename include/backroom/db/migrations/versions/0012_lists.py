@@ -7,7 +7,17 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-CHARGES: tuple[tuple[str, str], ...] = ()
+CHARGES: tuple[tuple[str, str], ...] = (
+    (
+        "drop index ix_charge_due",
+        "CREATE INDEX ix_charge_due ON charge (store_id, next_attempt_at) WHERE next_attempt_at IS NOT NULL",
+    ),
+    (
+        "CREATE INDEX ix_charge_due ON charge (store_id, next_attempt_at, shopping_trip_id)"
+        " WHERE next_attempt_at IS NOT NULL",
+        "drop index ix_charge_due",
+    ),
+)
 CATALOG: tuple[tuple[str, str], ...] = ()
 FEEDS: tuple[tuple[str, str], ...] = ()
 BOOKS: tuple[tuple[str, str], ...] = ()
@@ -17,7 +27,27 @@ CONSOLE: tuple[tuple[str, str], ...] = (
         "drop index ix_charge_created",
     ),
 )
-PORTAL: tuple[tuple[str, str], ...] = ()
+PORTAL: tuple[tuple[str, str], ...] = (
+    # a shopper's own trips, on each page
+    (
+        "CREATE INDEX ix_purchase_shopper ON purchase (shopper_id) WHERE shopper_id IS NOT NULL",
+        "drop index ix_purchase_shopper",
+    ),
+    (
+        "CREATE INDEX ix_purchase_card ON purchase (shopper_identity)"
+        " WHERE shopper_id IS NULL AND shopper_identity IS NOT NULL",
+        "drop index ix_purchase_card",
+    ),
+    (
+        "CREATE INDEX ix_shopper_authorization_shopper_identity ON shopper_authorization (shopper_identity)",
+        "drop index ix_shopper_authorization_shopper_identity",
+    ),
+    # what is due a receipt, every five minutes
+    (
+        "CREATE INDEX ix_charge_settled ON charge (updated_at) WHERE state IN ('CAPTURED', 'IN_DEBT')",
+        "drop index ix_charge_settled",
+    ),
+)
 
 STATEMENTS = CHARGES + CATALOG + FEEDS + BOOKS + CONSOLE + PORTAL
 
