@@ -740,6 +740,30 @@ class TestEvidenceThatDisagrees:
         books.work()
         assert [case["kind"] for case in books.cases(trip)] == ["EVIDENCE_DISAGREES"]
 
+    @pytest.mark.parametrize("feed", ["order", "event"])
+    def test_news_of_a_trip_without_a_charge_waits_a_week_and_is_found_again_by_a_charge_that_comes_later(
+        self, books: Books, amazon: ScriptedAmazon, feed: str
+    ) -> None:
+        def waits() -> list[bool]:
+            table = "amazon_order" if feed == "order" else "feed_event"
+            found = books.rows(f"select to_hear from {table} where shopping_trip_id = :trip", trip=trip)
+            return [row["to_hear"] for row in found]
+
+        trip = f"late-{books.store_id}"
+        if feed == "order":
+            books.order(trip, "SETTLED", "12.30", at=NOON)
+        else:
+            books.event(trip, "CaptureApproved", "12.30", at=NOON)
+        books.gather(NOON + hours(7 * 24))
+        assert waits() == [True]
+        books.gather(NOON + hours(7 * 24 + 1))
+        assert waits() == [False]
+        later = NOON + hours(8 * 24)
+        books.trip("12.30", at=later, started_at=NOON, named=trip)
+        books.gather(later)
+        books.work(later)
+        assert (books.charge(trip)["state"], amazon.calls) == ("PARKED", [])
+
     def test_an_answer_in_another_currency_is_for_a_person(self, books: Books, amazon: ScriptedAmazon) -> None:
         amazon.script = replies(adjust=adjusted("APPROVED", "12.30", "EUR"))
         trip = books.trip("12.30")
