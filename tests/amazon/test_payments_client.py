@@ -88,7 +88,7 @@ def test_a_failure_is_told_apart(
     assert (answer.outcome, answer.problem) == (outcome, problem)
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 600), ("", 600), ("-1", 600)])
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 600), ("", 600), ("-1", 600), ("9" * 5000, 86400)])
 def test_retry_after_is_honoured_and_a_malformed_one_means_the_published_value(
     payments: PaymentsClient, amazon: ScriptedAmazon, header: str, seconds: int
 ) -> None:

@@ -556,6 +556,16 @@ class TestRefusals:
         alert = books.one("select * from alert where store_id = :store", store=books.store_id)
         assert alert["severity"] == "critical"
 
+    def test_an_answer_with_what_no_column_can_hold_is_kept_and_parks_like_any_other(
+        self, books: Books, amazon: ScriptedAmazon
+    ) -> None:
+        strange = "Bad\0Request \ud800"
+        amazon.script = replies(adjust=Reply(400, {"errorMsg": strange, strange: [10**30, strange]}))
+        trip = books.trip("12.30")
+        books.work()
+        assert books.attempts(trip) == [("ADJUST", "REFUSED")]
+        assert (books.charge(trip)["state"], books.cases(trip)[0]["kind"]) == ("PARKED", "REFUSED_BY_AMAZON")
+
     def test_a_store_that_is_not_allow_listed_stops_at_once(self, books: Books, amazon: ScriptedAmazon) -> None:
         amazon.script = replies(adjust=refused(403, "Forbidden"))
         trips = [books.trip() for _ in range(10)]

@@ -16,6 +16,9 @@ from typing import Any, Final
 from backroom.errors import BackroomError
 
 DEFAULT_RETRY_AFTER: Final = 600  # seconds; the published value, for a 429 whose header is missing or malformed
+LONGEST_RETRY_AFTER: Final = (
+    86_400  # seconds; a longer wait would outlive most payment tokens: then they are asked again
+)
 
 
 class Outcome(StrEnum):
@@ -42,6 +45,8 @@ class Problem(StrEnum):
     UNINTELLIGIBLE = "UNINTELLIGIBLE"
 
 
+_DIGITS: Final = 9
+_WIDEST: Final = 2**63 - 1  # of a whole number that the JSON writer takes
 _BY_MESSAGE: Final = {
     "UnknownShoppingTrip": Problem.UNKNOWN_TRIP,
     "ShoppingTripExpiredException": Problem.EXPIRED,
@@ -64,7 +69,7 @@ class Answer:
     latency_seconds: float | None = None
 
     def for_the_record(self) -> dict[str, Any]:
-        """As it is kept in a JSON column: amounts as exact text."""
+        """As it is kept in a JSON column: amounts as exact text, and nothing that such a column can't hold."""
         kept: dict[str, Any] = {"body": _as_text(self.body)}
         if self.problem is not None:
             kept |= {"problem": self.problem.value, "message": self.message}
@@ -94,7 +99,7 @@ def judge(
     successes: Collection[int] = (200, 201),
 ) -> Answer:
     """What an HTTP answer means for the attempt that it answers. `successes`: the service's published ones."""
-    message = str(body.get("errorMsg", "")) if isinstance(body, dict) else ""
+    message = _storable(str(body.get("errorMsg", ""))) if isinstance(body, dict) else ""
     outcome, problem, wait = Outcome.REFUSED, Problem.BAD_REQUEST, None
     if status in successes:
         return Answer(Outcome.SUCCEEDED, None, status, body, latency_seconds=latency_seconds)
@@ -114,16 +119,28 @@ def judge(
 
 
 def seconds_to_wait(retry_after: str | None) -> int:
-    """The header's seconds; the published 600 where it is missing or not a number."""
+    """The header's seconds, a day at most; the published 600 where it is missing or not a number."""
     text = (retry_after or "").strip()
-    return int(text) if text.isascii() and text.isdigit() else DEFAULT_RETRY_AFTER
+    if not text.isascii() or not text.isdigit():
+        return DEFAULT_RETRY_AFTER
+    digits = text.lstrip("0") or "0"
+    return min(int(digits), LONGEST_RETRY_AFTER) if len(digits) <= _DIGITS else LONGEST_RETRY_AFTER
 
 
 def _as_text(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, int) and not -_WIDEST <= value <= _WIDEST:
+        return str(value)
+    if isinstance(value, str):
+        return _storable(value)
     if isinstance(value, dict):
-        return {key: _as_text(item) for key, item in value.items()}
+        return {_storable(key): _as_text(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_text(item) for item in value]
     return value
+
+
+def _storable(value: str) -> str:
+    """Without what no text of PostgreSQL's can hold: NUL, and half a surrogate pair."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
