@@ -247,6 +247,17 @@ class Shop:
     def charge(self, trip: str) -> dict[str, Any]:
         return self.one("select * from charge where shopping_trip_id = :trip", trip=trip)
 
+    def unheard(self, trip: str) -> list[str]:
+        """Calls that tell of a capture and that no charge has heard."""
+        return [
+            row["operation"]
+            for row in self.rows(
+                "select operation from processor_call where subject = :trip and to_hear"
+                " and answer ->> 'state' = 'CAPTURED'",
+                trip=trip,
+            )
+        ]
+
     def operations(self, *subjects: str) -> list[tuple[str, str | None]]:
         rows = self.rows(
             "select operation, outcome from processor_call where subject = any(:s) order by call_id", s=list(subjects)

@@ -19,7 +19,9 @@ def test_a_hold_that_covers_the_cart_is_captured_and_the_answer_is_evidence(shop
     trip = shop.leave(who, event, "12.30", at=NOON + minutes(10))
     shop.work(NOON + minutes(10))
     assert shop.charge(trip)["state"] == "CAPTURE_INITIATED"
+    assert shop.unheard(trip) == ["CAPTURE"]
     shop.gather(NOON + minutes(11))
+    assert shop.unheard(trip) == []
     charge = shop.charge(trip)
     assert (charge["state"], charge["captured"]) == ("CAPTURED", D("12.30"))
     assert shop.payments() == [("CAPTURED", D(0), D("12.30"))]

@@ -164,6 +164,9 @@ _EVENTS_OF_LATE: Final = text(
 )
 
 _PROCESSORS: Final = text(processors_evidence.TOLD.format(asked=_ASKED, open_states=_OPEN_STATES))
+_HEARD_PROCESSORS, _NOBODYS_CALLS = (
+    text(query.format(final_states=_FINAL_STATES)) for query in processors_evidence.HEARD
+)
 
 # Amazon's word on an authorization is no answer to our ask: the gate's own hold is told in the same way. But it is time
 # to ask again, which is harmless, and whose answer counts.
@@ -212,7 +215,8 @@ def gather_evidence(connection: Connection, *, now: datetime) -> Counter[str]:
     if to_hear:
         connection.execute(_HEARD_ORDERS, {"heard": orjson.dumps([dict(row) for row in to_hear]).decode()})
     connection.execute(_HEARD_EVENTS)
-    for nobodys in (_NOBODYS_ORDERS, _NOBODYS_EVENTS):
+    connection.execute(_HEARD_PROCESSORS)
+    for nobodys in (_NOBODYS_ORDERS, _NOBODYS_EVENTS, _NOBODYS_CALLS):
         connection.execute(nobodys, {"before": now - NOBODYS_AFTER})
     counts["asked_again"] = connection.execute(_WAKE, {"now": now}).rowcount
     _warn_of_uncharged(connection, now)

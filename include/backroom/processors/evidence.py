@@ -17,6 +17,10 @@ from backroom.processors.calls import Calls
 from backroom.processors.port import PaymentState, Processor
 from backroom.settings import settings
 
+_TELLS_OF_CAPTURE: Final = """
+    k.to_hear and k.operation in ('CAPTURE', 'LOOKUP') and k.outcome = 'SUCCEEDED'
+    and k.answer ->> 'state' = 'CAPTURED' and k.answer ? 'captured'
+"""
 _SOURCE_ID: Final = "k.processor || ' ' || (k.answer ->> 'processor_reference') || ' ' || (k.answer ->> 'state')"
 TOLD: Final = f"""
     select distinct on (c.shopping_trip_id, source_id)
@@ -25,8 +29,7 @@ TOLD: Final = f"""
            (k.answer ->> 'captured')::numeric as amount, asked.amount as asked, asked.intended_at,
            true as approved, false as cancelled, false as ruled_out
     from processor_call k join charge c on c.shopping_trip_id = k.subject {{asked}}
-    where k.operation in ('CAPTURE', 'LOOKUP') and k.outcome = 'SUCCEEDED' and k.answer ->> 'state' = 'CAPTURED'
-      and k.answer ? 'captured'
+    where {_TELLS_OF_CAPTURE}
       and (c.state in {{open_states}} or (k.answer ->> 'captured')::numeric <> c.captured)
       and not exists (
           select from charge_event e
@@ -47,6 +50,23 @@ TOLD: Final = f"""
 `ruled_out`: the hold stands, so that the attempt took nothing, and may be made again. Else, where it is not approved,
 the hold has ended without a capture.
 """
+
+HEARD: Final = (
+    f"""
+    update processor_call k set to_hear = false from charge c
+    where {_TELLS_OF_CAPTURE} and c.shopping_trip_id = k.subject
+      and (c.state in {{final_states}} and (k.answer ->> 'captured')::numeric = c.captured
+           or exists (
+               select from charge_event e
+               where e.shopping_trip_id = c.shopping_trip_id and e.source = 'EVENT' and e.source_id = {_SOURCE_ID}))
+    """,  # noqa: S608 - constants of this file only
+    f"""
+    update processor_call k set to_hear = false
+    where {_TELLS_OF_CAPTURE} and k.intended_at < :before
+      and not exists (select from charge c where c.shopping_trip_id = k.subject)
+    """,  # noqa: S608 - constants of this file only
+)
+"""For charges, once they have heard: what they know, and what was looked up of other payments `before` then."""
 
 # Charges whose capture may have been made. Nobody works on them, so that a look now is later than the attempt.
 _OPEN: Final = text(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 from backroom.db.metadata import Amount, Identifier, Instant, Json, metadata
@@ -82,9 +83,24 @@ processor_call = Table(
     Column("answer", Json),
     Column("latency_seconds", Float),
     Column("finished_at", Instant),
+    Column(
+        "to_hear",
+        Boolean,
+        nullable=False,
+        server_default="true",
+        comment="its charge may not know yet that it tells of a capture",
+    ),
 )
 Index("ix_processor_call_reference", processor_call.c.reference)
 Index("ix_processor_call_subject", processor_call.c.subject)
+Index(
+    "ix_processor_call_to_hear",
+    processor_call.c.subject,
+    postgresql_where=text(
+        "to_hear and operation in ('CAPTURE', 'LOOKUP') and outcome = 'SUCCEEDED' and answer ->> 'state' = 'CAPTURED'"
+        " and answer ? 'captured'"
+    ),
+)
 Index("ix_processor_call_caps", processor_call.c.instrument_id, processor_call.c.intended_at)
 
 processor_webhook = Table(

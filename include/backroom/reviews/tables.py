@@ -31,3 +31,4 @@ Index(
     unique=True,
     postgresql_where=text("decision is null"),
 )
+Index("ix_review_case_subject", review_case.c.subject, review_case.c.case_id)

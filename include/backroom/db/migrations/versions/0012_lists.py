@@ -17,6 +17,26 @@ CHARGES: tuple[tuple[str, str], ...] = (
         " WHERE next_attempt_at IS NOT NULL",
         "drop index ix_charge_due",
     ),
+    # what a person was asked last about each parked trip, every five minutes
+    (
+        "CREATE INDEX ix_review_case_subject ON review_case (subject, case_id)",
+        "drop index ix_review_case_subject",
+    ),
+    # what processors told of captures, and no charge has heard yet
+    (
+        "ALTER TABLE processor_call ADD COLUMN to_hear boolean DEFAULT true NOT NULL",
+        "alter table processor_call drop column to_hear",
+    ),
+    (
+        "COMMENT ON COLUMN processor_call.to_hear IS 'its charge may not know yet that it tells of a capture'",
+        "comment on column processor_call.to_hear is null",
+    ),
+    (
+        "CREATE INDEX ix_processor_call_to_hear ON processor_call (subject) WHERE to_hear AND"
+        " operation IN ('CAPTURE', 'LOOKUP') AND outcome = 'SUCCEEDED' AND answer ->> 'state' = 'CAPTURED'"
+        " AND answer ? 'captured'",
+        "drop index ix_processor_call_to_hear",
+    ),
 )
 CATALOG: tuple[tuple[str, str], ...] = ()
 FEEDS: tuple[tuple[str, str], ...] = ()
