@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -52,31 +53,44 @@ def plan_batches(
     return int(connection.execute(text("select count(*) from catalog_batch where run_id = :run"), given).scalar_one())
 
 
-# An item that is on its way as it is now, in a batch that nothing is settled about: told again it would be needless.
-_UNDER_WAY = """
-    under_way as (
-        select distinct i.store_id, i.item_sku, i.content_hash
-        from catalog_batch b join catalog_batch_item i using (batch_id)
-        where b.kind = 'UPLOAD' and b.settled_at is null
-    )
+NOT_REFUSED: Final = """
+    not exists (
+        select from catalog_batch b
+        where b.store_id = s.store_id and b.bad_store and not exists (
+            select from catalog_accepted a where a.store_id = b.store_id and a.batch_id > b.batch_id))
 """
+"""Of a store `s`: Amazon has not refused it, or has accepted something of it since. Naming it sinks a request."""
 
-_JUDGED = f"""
-with {_UNDER_WAY}, judged as (
-    select i.store_id, i.item_sku, case
+# The newest word to Amazon about an item that no report has judged, where it comes after what was last accepted.
+# `doubtful`: the call was made and nobody knows what came of it, so Amazon may have that content and not the accepted
+# one: given up, ended as FATAL, left out of a repeat, not in the report. A definite no to the only try leaves no doubt.
+_JUDGED = """
+with unjudged as (
+    select distinct on (i.store_id, i.item_sku) i.store_id, i.item_sku, i.content_hash, b.batch_id, b.kind,
+        b.settled_at is null as under_way,
+        b.called_at is not null and not (b.state = 'REFUSED' and b.tries = 1) as doubtful
+    from catalog_batch b join catalog_batch_item i using (batch_id)
+    where i.status is null
+        and (b.settled_at is null or b.called_at is not null and (b.state <> 'DONE' or b.reason is not null))
+    order by i.store_id, i.item_sku, b.batch_id desc
+), judged as (
+    select i.store_id, i.item_sku, i.content_hash, case
             when i.gone then case when a.item_sku is not null and not a.archived then 'gone' end
-            when not a.archived and a.content_hash = i.content_hash then 'unchanged'
-            when u.item_sku is not null then 'under_way'
+            when u.under_way and u.kind = 'UPLOAD' and u.content_hash = i.content_hash then 'under_way'
+            when not a.archived and a.content_hash = i.content_hash
+                and (u.doubtful and (u.kind = 'ARCHIVE' or u.content_hash <> i.content_hash)) is not true
+                then 'unchanged'
             when r.content_hash = i.content_hash then 'refused'
             when a.item_sku is null or a.archived then 'new'
             else 'changed' end as verdict
     from catalog_item i
     left join catalog_accepted a on a.store_id = i.store_id and a.item_sku = i.item_sku
-    left join under_way u on u.store_id = i.store_id and u.item_sku = i.item_sku and u.content_hash = i.content_hash
+    left join unjudged u on u.store_id = i.store_id and u.item_sku = i.item_sku
+        and u.batch_id > coalesce(a.batch_id, 0)
     left join catalog_refusal r on r.store_id = i.store_id and r.item_sku = i.item_sku and r.kind = 'UPLOAD'
     where cast(:store as text) is null or i.store_id = :store
 )
-"""  # noqa: S608 - the parts are ours
+"""
 
 _COUNT = f"""
 {_JUDGED}
@@ -94,16 +108,8 @@ order by verdict, store_id, item_sku limit :limit
 # `batch` numbers the chunks of a store. For an archive the size counts SKUs, whatever the number of stores.
 _PLANNED_ITEMS = f"""
 create temporary table planned_item on commit drop as
-with {_UNDER_WAY}, wanted as (
-    select i.store_id, i.item_sku, i.content_hash
-    from catalog_item i
-    left join catalog_accepted a on a.store_id = i.store_id and a.item_sku = i.item_sku
-    left join under_way u on u.store_id = i.store_id and u.item_sku = i.item_sku and u.content_hash = i.content_hash
-    left join catalog_refusal r on r.store_id = i.store_id and r.item_sku = i.item_sku
-        and r.kind = 'UPLOAD' and r.content_hash = i.content_hash
-    where not i.gone and (cast(:store as text) is null or i.store_id = :store)
-        and (a.item_sku is null or a.archived or a.content_hash <> i.content_hash)
-        and u.item_sku is null and r.item_sku is null
+{_JUDGED}, wanted as (
+    select store_id, item_sku, content_hash from judged where verdict in ('new', 'changed')
 ), gone_somewhere as (
     select distinct i.item_sku from catalog_item i join store s using (store_id)
     where i.gone and s.store_type = 'JWO' and (cast(:store as text) is null or i.store_id = :store)
@@ -127,7 +133,7 @@ select 'ARCHIVE', null, a.store_id, a.item_sku, a.content_hash, (dense_rank() ov
 from catalog_accepted a
 join gone_everywhere using (item_sku)
 join store s on s.store_id = a.store_id and s.store_type = 'JWO'
-where not a.archived and not exists (select from archived_already e where e.item_sku = a.item_sku)
+where not a.archived and {NOT_REFUSED} and not exists (select from archived_already e where e.item_sku = a.item_sku)
 """  # noqa: S608
 
 _BATCHES = """

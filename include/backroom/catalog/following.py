@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from backroom.alerts import raise_alert
 from backroom.amazon.catalog import CatalogClient
 from backroom.amazon.outcomes import CallFailed, Outcome
-from backroom.catalog.sending import Batch
+from backroom.catalog.sending import MAX_TRIES, Batch, pause_after
 from backroom.settings import settings
 
 ENDED = ("DONE", "FATAL", "CANCELLED")
@@ -54,7 +54,8 @@ def warn_of_late(engine: Engine, *, now: datetime) -> int:
                 key=f"catalog:late:{row.batch_id}",
                 severity="critical",
                 title=f"Amazon is not done with catalog batch {row.batch_id} ({row.ingestion_id}), sent"
-                f" {row.called_at:%Y-%m-%d %H:%M} UTC",
+                f" {row.called_at:%Y-%m-%d %H:%M} UTC"
+                + (": its report is not recorded" if row.state == "DONE" else ""),
                 what_to_do="See `backroom catalog status`; it is still asked for. If it stays so, tell Amazon.",
                 now=now,
                 subject=str(row.batch_id),
@@ -70,13 +71,31 @@ def _ask(engine: Engine, client: CatalogClient, batch: Batch, now: datetime) -> 
     except CallFailed as error:
         _log.warning("catalog_status_failed", batch_id=batch.batch_id, reason=str(error))
         if error.answer.outcome is Outcome.REFUSED and error.answer.status == 400:
-            # Amazon does not know the id any more: what became of the batch is unknown, so it goes again.
-            with engine.begin() as connection:
-                connection.execute(_FORGOTTEN, {"batch": batch.batch_id, "reason": str(error)})
+            _forgotten(engine, batch, error, now)
         return
     if status in ENDED:
         with engine.begin() as connection:
             heard(connection, ingestion_id=batch.ingestion_id, status=status, link=link, link_at=None, now=now)
+
+
+def _forgotten(engine: Engine, batch: Batch, error: CallFailed, now: datetime) -> None:
+    """Amazon does not know the id any more: what became of the batch is unknown, so it goes again, a few times."""
+    given = {
+        "batch": batch.batch_id, "ingestion": batch.ingestion_id, "reason": str(error), "now": now,
+        "over": batch.tries >= MAX_TRIES, "pause": pause_after(batch.tries) if batch.tries > 1 else 0,
+    }  # fmt: skip
+    with engine.begin() as connection:
+        if connection.execute(_FORGOTTEN, given).rowcount and given["over"]:
+            raise_alert(
+                connection,
+                key=f"catalog:batch:{batch.batch_id}",
+                severity="critical",
+                title=f"Amazon does not know catalog batch {batch.batch_id}, sent {batch.tries} times: {error}"[:500],
+                what_to_do="Ask Amazon with the id of `backroom catalog status`; its items go with the next run.",
+                now=now,
+                subject=str(batch.batch_id),
+                store_id=batch.store_id,
+            )
 
 
 def _alert_ended(connection: Connection, batch_id: int, ingestion_id: str, status: str, now: datetime) -> None:
@@ -106,10 +125,13 @@ _HEARD = text(
     """
 )
 _FORGOTTEN = text(
-    "update catalog_batch set state = 'UNKNOWN', ingestion_id = null, reason = :reason"
-    " where batch_id = :batch and state = 'SENT' and settled_at is null"
+    "update catalog_batch set state = 'UNKNOWN', ingestion_id = null, reason = :reason,"
+    " not_before = clock_timestamp() + make_interval(secs => :pause),"
+    " settled_at = case when :over then cast(:now as timestamptz) end"
+    " where batch_id = :batch and state = 'SENT' and settled_at is null and ingestion_id = :ingestion"
 )
 _LATE = text(
-    "select batch_id, ingestion_id, store_id, called_at from catalog_batch where settled_at is null and state = 'SENT'"
+    "select batch_id, ingestion_id, store_id, called_at, state from catalog_batch"
+    " where settled_at is null and state in ('SENT', 'DONE')"
     " and called_at < clock_timestamp() - make_interval(mins => :minutes) order by batch_id"
 )

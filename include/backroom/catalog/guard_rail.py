@@ -120,7 +120,8 @@ _SHARES = text(
     """
     with share as (
         select store_id, t.good - count(*) filter (where d.how = 'NEW') + count(*) filter (where d.how = 'GONE') as had,
-            count(*) filter (where d.how = 'GONE') as gone, count(*) filter (where d.how = 'CHANGED') as changed
+            count(*) filter (where d.how = 'GONE') as gone,
+            count(*) filter (where d.how in ('CHANGED', 'UNIT')) as changed
         from staged_store t join different_item d using (store_id)
         group by store_id, t.good
     )
@@ -131,11 +132,14 @@ _SHARES = text(
     """
 )
 
-# Whatever the order of the rows. 60 bits of each hash, added up, tell two contents apart well enough.
+# Whatever the order of the rows. 60 bits of each hash, added up, tell two contents apart well enough. The unit is no
+# part of the record, but prices hang on it.
 _FINGERPRINT = text(
     """
     select left(encode(sha256(convert_to(
-        concat_ws(':', count(*), sum(('x' || left(content_hash, 15))::bit(60)::bigint)), 'UTF8')), 'hex'), 16)
+        concat_ws(':', count(*), sum(('x' || left(content_hash, 15))::bit(60)::bigint),
+            sum(hashtextextended(item_sku || ':' || unit, 0)::numeric) filter (where unit <> 'unit')),
+        'UTF8')), 'hex'), 16)
     from staged_item where store_id = :store
     """
 )

@@ -19,6 +19,7 @@ from backroom.catalog.mapping import SourceMapping
 from backroom.errors import SourceFileError
 
 _ROWS_AT_ONCE = 10_000  # held in memory
+_MOST_DIGITS = 100
 _MOST_JSON_BYTES = 500_000_000  # of a file that is one list; JSON lines may have any size
 
 
@@ -105,7 +106,7 @@ def read_json(path: Path, mapping: SourceMapping) -> Iterator[SourceRow]:
                 )
     except UnicodeDecodeError as error:
         raise SourceFileError(f"{path} is not UTF-8 text ({error.reason}); export it again as UTF-8") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceFileError(f"{path} is not readable as JSON ({error}); export it again") from error
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -170,6 +171,8 @@ def _as_text(value: Any) -> str:
         case str():
             return value.strip()
         case Decimal():
+            if value and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
+                raise TypeError("a number of so many digits is no amount and no code")
             return format(value, "f")
         case bool():
             raise TypeError(f"{value!r} is not text or a number")

@@ -12,12 +12,15 @@ import httpx
 import psycopg
 from sqlalchemy import Connection, Engine, text
 
+from backroom.alerts import raise_alert
 from backroom.amazon.catalog import CatalogClient
 from backroom.catalog.sending import Batch
 from backroom.errors import BackroomError
 
 _LINKS = 3  # how often an expired link is renewed
 _SECONDS = 30.0
+_MOST_BYTES = 256_000_000
+_WORDS = ("errorCode", "errorMessage")
 
 
 class ReportMissing(BackroomError):
@@ -41,14 +44,19 @@ class Summary:
 def fetch(link: str) -> bytes | None:
     """The report behind a presigned link; None where the link has expired. Raises ReportMissing."""
     try:
-        response = httpx.get(link, timeout=_SECONDS, follow_redirects=False)
-    except httpx.HTTPError as error:
+        with httpx.stream("GET", link, timeout=_SECONDS, follow_redirects=False) as response:
+            if response.status_code in (400, 403):  # S3 answers so for a link that has expired
+                return None
+            if response.status_code != 200:
+                raise ReportMissing(f"the report can't be fetched: HTTP {response.status_code}; try again")
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > _MOST_BYTES:
+                    raise ReportMissing(f"the report is longer than {_MOST_BYTES} bytes")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ReportMissing(f"the report can't be fetched: {error}; try again") from error
-    if response.status_code in (400, 403):  # S3 answers so for a link that has expired
-        return None
-    if response.status_code != 200:
-        raise ReportMissing(f"the report can't be fetched: HTTP {response.status_code}; try again")
-    return response.content
+    return bytes(content)
 
 
 def apply(
@@ -69,13 +77,46 @@ def apply(
         if state is not None:
             return
         stage(connection, items)
-        given = {"batch": batch.batch_id, "now": now}
+        given: dict[str, Any] = {"batch": batch.batch_id, "now": now}
         connection.execute(_RECORD, {"batch": batch.batch_id})
         connection.execute(_ACCEPT_UPLOAD if batch.kind == "UPLOAD" else _ACCEPT_ARCHIVE, given)
         connection.execute(_NOT_REFUSED_ANY_MORE, {"batch": batch.batch_id})
         connection.execute(_REFUSE, given)
         connection.execute(text("drop table reported_item"))
-        connection.execute(_SETTLE, given)
+        silent = connection.execute(_SETTLE, given).scalar_one()
+        if silent:
+            _alert_silent(connection, batch, silent, now)
+
+
+def give_up(engine: Engine, batch: Batch, reason: str, *, now: datetime) -> bool:
+    """A report that could not be read for a day: its items go again with the next run. Whether it is so old."""
+    with engine.begin() as connection:
+        if not connection.execute(_GIVE_UP, {"batch": batch.batch_id, "now": now, "reason": reason}).rowcount:
+            return False
+        raise_alert(
+            connection,
+            key=f"catalog:batch:{batch.batch_id}",
+            severity="critical",
+            title=f"No report of catalog batch {batch.batch_id} can be read: {reason}"[:500],
+            what_to_do="Its items go again with the next run; if that ends so too, ask Amazon with the ingestion id.",
+            now=now,
+            subject=str(batch.batch_id),
+            store_id=batch.store_id,
+        )
+    return True
+
+
+def _alert_silent(connection: Connection, batch: Batch, count: int, now: datetime) -> None:
+    raise_alert(
+        connection,
+        key=f"catalog:silent:{batch.batch_id}",
+        severity="warning",
+        title=f"Amazon's report of catalog batch {batch.batch_id} says nothing of {count} of its items",
+        what_to_do=f"They go again with the next run; if they stay silent, ask Amazon about {batch.ingestion_id}.",
+        now=now,
+        subject=str(batch.batch_id),
+        store_id=batch.store_id,
+    )
 
 
 def _download(client: CatalogClient, batch: Batch, fetch: Callable[[str], bytes | None]) -> bytes:
@@ -93,18 +134,34 @@ def _download(client: CatalogClient, batch: Batch, fetch: Callable[[str], bytes 
 
 
 def items_of(ingestion_id: str, content: bytes) -> list[dict[str, Any]]:
-    """The report's items. Raises ReportMissing where it can't be read or is another's."""
+    """The report's items that can be read, each by itself.
+
+    Raises ReportMissing where the report as a whole can't be read or is another's.
+    """
     try:
         report = json.loads(content)
         if report["ingestionId"] != ingestion_id:
             raise ReportMissing(f"the report of {ingestion_id} is that of {report['ingestionId']}")
-        items = report["items"]
-        for item in items:
-            if item["status"] not in ("ACCEPTED", "REJECTED"):
-                raise ReportMissing(f"the report of {ingestion_id} has the status {item['status']!r}")
-    except (ValueError, KeyError, TypeError) as error:
+        items = list(report["items"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportMissing(f"the report of {ingestion_id} is not readable: {error}") from error
-    return list(items)
+    return [item for item in items if _readable(item)]
+
+
+def _readable(item: Any) -> bool:
+    """Whether it says what became of which item; one that does not is as if it were not in the report."""
+    if not isinstance(item, dict) or item.get("status") not in ("ACCEPTED", "REJECTED"):
+        return False
+    named = [item.get("item_sku"), item.get("store_id") or "", *(item.get(name) or "" for name in _WORDS)]
+    return all(isinstance(word, str) and "\x00" not in word and _can_be_kept(word) for word in named)
+
+
+def _can_be_kept(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stage(connection: Connection, items: list[dict[str, Any]]) -> None:
@@ -119,14 +176,15 @@ def stage(connection: Connection, items: list[dict[str, Any]]) -> None:
     assert isinstance(driver, psycopg.Connection)
     with driver.cursor() as cursor, cursor.copy("copy reported_item from stdin") as copy:
         for item in items:
-            copy.write_row([item.get(name) for name in ("item_sku", "store_id", "status", "errorCode", "errorMessage")])
+            copy.write_row([item.get(name) for name in ("item_sku", "store_id", "status", *_WORDS)])
 
 
-# An archive is for all stores; should the report not name one, its word holds for each.
+# An archive is for all stores; should the report not name one, its word holds for each. Of two words about an item the
+# rejection counts: it goes again once it is corrected, and nothing is taken for accepted that may not be.
 _RECORD = text(
     """
     update catalog_batch_item b set status = r.status, error_code = r.error_code, error_message = r.error_message
-    from reported_item r
+    from (select distinct on (item_sku, store_id) * from reported_item order by item_sku, store_id, status desc) r
     where b.batch_id = :batch and b.item_sku = r.item_sku and b.store_id = coalesce(r.store_id, b.store_id)
     """
 )
@@ -189,5 +247,15 @@ _SETTLE = text(
             count(*) filter (where status is null) as silent
             from catalog_batch_item where batch_id = :batch) as counted)
     where batch_id = :batch
+    returning (select count(*) from catalog_batch_item where batch_id = :batch and status is null)
+    """
+)
+
+# By the database's clock. What became of the items is unknown.
+_GIVE_UP = text(
+    """
+    update catalog_batch set state = 'UNKNOWN', settled_at = :now, reason = :reason
+    where batch_id = :batch and settled_at is null and state = 'DONE'
+        and called_at < clock_timestamp() - interval '1 day'
     """
 )

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, text
 
 from backroom.alerts import raise_alert
 from backroom.amazon.catalog import LONGEST_CALL, CatalogClient, is_final, names_a_bad_store
-from backroom.amazon.outcomes import CallFailed, Outcome, Problem
+from backroom.amazon.outcomes import Answer, CallFailed, Outcome, Problem
+from backroom.catalog.difference import NOT_REFUSED
 from backroom.settings import settings
 
 MAX_TRIES: Final = 8
@@ -40,6 +41,12 @@ class Batch:
     ingestion_id: str | None
     tries: int
     link: str | None = None
+    in_doubt: bool = False  # an earlier try may have arrived
+
+
+def pause_after(tries: int) -> int:
+    """Seconds until the next try, where Amazon does not say."""
+    return min(2**tries, _LONGEST_PAUSE)
 
 
 def send_due(engine: Engine, client: CatalogClient, *, run_id: int, now: datetime) -> list[int]:
@@ -84,7 +91,7 @@ def _call(engine: Engine, client: CatalogClient, batch: Batch) -> str | None:
             told = list(connection.execute(_SKUS, {"batch": batch.batch_id}).scalars())
             stores = list(connection.execute(_STORES).scalars())
         if not told:
-            connection.execute(_OVERTAKEN, {"batch": batch.batch_id})
+            connection.execute(_OVERTAKEN, {"batch": batch.batch_id, "in_doubt": batch.in_doubt})
             return None
     return client.upload(told, cart=bool(cart)) if batch.kind == "UPLOAD" else client.archive(told, stores)
 
@@ -93,7 +100,7 @@ def _record_failure(engine: Engine, batch: Batch, error: CallFailed, now: dateti
     answer = error.answer
     turned_away = answer.outcome is Outcome.NOT_SENT and answer.problem is Problem.THROTTLED  # by our own limit
     over = is_final(answer) or (batch.tries >= MAX_TRIES and not turned_away)
-    pause = float(answer.retry_after if answer.retry_after is not None else min(2**batch.tries, _LONGEST_PAUSE))
+    pause = float(answer.retry_after if answer.retry_after is not None else pause_after(batch.tries))
     if answer.outcome is Outcome.UNKNOWN and answer.problem in _NO_ANSWER:
         pause = max(pause, settings().catalog_unknown_minutes * 60)
     with engine.begin() as connection:
@@ -101,9 +108,7 @@ def _record_failure(engine: Engine, batch: Batch, error: CallFailed, now: dateti
             _FAILED,
             {
                 "batch": batch.batch_id,
-                "state": (
-                    "REFUSED" if is_final(answer) else "UNKNOWN" if answer.outcome is Outcome.UNKNOWN else "INTENT"
-                ),
+                "state": _state_after(batch, answer),
                 "reason": str(error),
                 "tries": batch.tries - (1 if turned_away else 0),
                 "claimed": batch.tries,
@@ -115,6 +120,13 @@ def _record_failure(engine: Engine, batch: Batch, error: CallFailed, now: dateti
         )
         if over and recorded.rowcount:
             _alert(connection, batch, error, now)
+
+
+def _state_after(batch: Batch, answer: Answer) -> str:
+    """A no to this try says nothing about an earlier one that may have arrived."""
+    if is_final(answer):
+        return "REFUSED"
+    return "UNKNOWN" if batch.in_doubt or answer.outcome is Outcome.UNKNOWN else "INTENT"
 
 
 def _alert(connection: Connection, batch: Batch, error: CallFailed, now: datetime) -> None:
@@ -147,14 +159,15 @@ _DUE = text(
 # The claim is also the mark that the call may have been made: it is durable before the call.
 _CLAIM = text(
     """
-    update catalog_batch set state = 'CALLING', tries = tries + 1, called_at = clock_timestamp(),
+    update catalog_batch b set state = 'CALLING', tries = b.tries + 1, called_at = clock_timestamp(),
         claimed_until = clock_timestamp() + make_interval(secs => :lease)
-    where batch_id = (
-        select batch_id from catalog_batch
+    from (
+        select batch_id, state from catalog_batch
         where batch_id = :batch and settled_at is null and state in ('INTENT', 'UNKNOWN')
             and coalesce(not_before, '-infinity') <= clock_timestamp()
-        for update skip locked)
-    returning batch_id, run_id, kind, store_id, ingestion_id, tries
+        for update skip locked) free
+    where b.batch_id = free.batch_id
+    returning b.batch_id, b.run_id, b.kind, b.store_id, b.ingestion_id, b.tries, free.state = 'UNKNOWN' as in_doubt
     """
 )
 _LOST_CLAIMS = text(
@@ -177,21 +190,23 @@ _FAILED = text(
 )
 _OVERTAKEN = text(
     "update catalog_batch set state = 'SUPERSEDED', claimed_until = null, settled_at = clock_timestamp(),"
-    " reason = 'superseded: each of its items has changed since' where batch_id = :batch"
+    " called_at = case when :in_doubt then called_at end, reason = 'superseded: each of its items has changed since'"
+    " where batch_id = :batch"
 )
 _RECORDS = text(
     "select i.record::text from catalog_batch_item b join catalog_item i using (store_id, item_sku)"
     " where b.batch_id = :batch and i.content_hash = b.content_hash and not i.gone order by i.item_sku"
 )
-_SKUS = text("select distinct item_sku from catalog_batch_item where batch_id = :batch order by item_sku")
-# Every store of the retailer, but for those that Amazon has refused and that it has nothing of: naming one would sink
-# the archive of all.
+# What is back in a store since must not be taken off its shelves by an archive that goes late.
+_SKUS = text(
+    """
+    select distinct b.item_sku from catalog_batch_item b
+    where b.batch_id = :batch and not exists (
+        select from catalog_item i join store s using (store_id)
+        where i.item_sku = b.item_sku and s.store_type = 'JWO' and not i.gone)
+    order by b.item_sku
+    """
+)
 _STORES = text(
-    """
-    select s.store_id from store s
-    where s.store_type = 'JWO' and (
-        exists (select from catalog_accepted a where a.store_id = s.store_id)
-        or not exists (select from catalog_batch b where b.store_id = s.store_id and b.bad_store))
-    order by s.store_id
-    """
+    f"select s.store_id from store s where s.store_type = 'JWO' and {NOT_REFUSED} order by s.store_id"  # noqa: S608
 )

@@ -101,9 +101,17 @@ def _read(
 def _judge(row: SourceRow, file_store: str | None, currencies: Mapping[str, str]) -> Item | Rejection:
     if row.broken:
         return Rejection("", row.broken)
-    if any("\x00" in value for value in row.fields.values()):
-        return Rejection("", "holds a NUL character")
+    for name, value in row.fields.items():
+        if "\x00" in value:
+            return Rejection("", "holds a NUL character")
+        if not value.isascii() and value != _storable(value):
+            return Rejection(name, "holds half of a surrogate pair, which is no character")
     return validate(row.fields, file_store=file_store, currencies=currencies)
+
+
+def _storable(value: str) -> str:
+    """What can't be kept as text, NUL and half surrogate pairs, replaced."""
+    return value.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _chunks(rows: Iterable[SourceRow]) -> Iterator[list[SourceRow]]:
@@ -152,7 +160,7 @@ def _copy_rejections(driver: psycopg.Connection, run_id: int, bad: list[tuple[So
         ) as copy,
     ):
         for row, rejection in bad:
-            raw = {name: value.replace("\x00", "\ufffd") for name, value in row.fields.items()}
+            raw = {_storable(name): _storable(value) for name, value in row.fields.items()}
             copy.write_row(
                 (
                     run_id,

@@ -56,9 +56,10 @@ def start_run(
             connection.execute(_COMPARED, {"run": run_id, **read.__dict__, **found.__dict__})
             if read.rejected:
                 _alert_rejections(connection, run_id, read.rejected, business_date, now)
-    except BackroomError as error:
+    except Exception as error:
+        reason = str(error) if isinstance(error, BackroomError) else f"{type(error).__name__}; see the task's log"
         with engine.begin() as connection:
-            connection.execute(_FAILED, {"run": run_id, "reason": str(error), "now": now})
+            connection.execute(_FAILED, {"run": run_id, "reason": reason, "now": now})
         raise
     _log.info("catalog_compared", run_id=run_id, **found.__dict__, rejected=read.rejected)
     return run_id
@@ -134,7 +135,8 @@ def apply_reports(
         try:
             reports.apply(engine, client, batch, now=now, fetch=fetch)
         except (reports.ReportMissing, CallFailed) as error:
-            failed = failed or str(error)
+            if not reports.give_up(engine, batch, str(error), now=now):
+                failed = failed or str(error)
     with engine.begin() as connection:
         connection.execute(_CLOSE, {"run": run_id, "now": now})
     if failed:

@@ -30,7 +30,7 @@ TYPES_BY_LENGTH = {
 }
 BARCODE_TYPES = ("UPC", "EAN", "EAN8", "ISBN", "GTIN", "PLU")
 _SKU = re.compile(r"[0-9A-Za-z_-]{1,255}")
-_PRICE = re.compile(r"\d{1,10}(\.\d+)?")
+_PRICE = re.compile(r"[0-9]{1,10}(\.[0-9]+)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OPTIONAL_TEXTS = (
     "brand_name",
