@@ -110,6 +110,24 @@ def test_many_changes_wait_too_and_few_never_do(narrow: Engine, tmp_path: Path) 
         assert difference.count(connection, "STORE-001").changed == 0
 
 
+def test_a_unit_that_changes_for_all_waits_too_and_what_was_decided_holds_for_that_unit_alone(
+    narrow: Engine, tmp_path: Path
+) -> None:
+    write(tmp_path, "STORE-001", range(40))
+    write(tmp_path, "STORE-002", range(3))
+    night(narrow, tmp_path)
+    write(tmp_path, "STORE-001", range(40), unit="kg")  # each price would be one for a kilogram
+    night(narrow, tmp_path)
+    decide(narrow, "send")
+    write(tmp_path, "STORE-001", range(40), unit="lb")
+    night(narrow, tmp_path)
+    units = "select distinct unit from catalog_item where store_id = 'STORE-001'"
+    assert ask(narrow, units) == [("unit",)]
+    write(tmp_path, "STORE-001", range(40), unit="kg")
+    night(narrow, tmp_path)
+    assert ask(narrow, units) == [("kg",)]
+
+
 def test_rejected_rows_are_not_counted_as_gone(narrow: Engine, tmp_path: Path) -> None:
     write(tmp_path, "STORE-001", range(20))
     write(tmp_path, "STORE-002", range(3))

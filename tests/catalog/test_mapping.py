@@ -83,6 +83,39 @@ def test_numbers_lists_and_what_is_left_out_are_read_from_json(clean: Engine, tm
     assert "has no column GTIN" in reasons[2][1]
 
 
+def test_half_a_character_and_a_number_without_end_are_rows_that_are_set_aside(clean: Engine, tmp_path: Path) -> None:
+    rows = [
+        json.dumps(theirs(1)),
+        json.dumps(theirs(2, Text="half \ud83d")),
+        json.dumps(theirs(3, Price=0)).replace('"Price": 0', '"Price": 1e999999999'),
+        json.dumps(theirs(4) | {"\ud83d": "x", "Site": None}),
+    ]
+    (tmp_path / "all.jsonl").write_text("\n".join(rows) + "\n")
+    take_in(clean, str(tmp_path))
+    assert items(clean) == EXPECTED[:1]
+    assert ask(clean, "select line, field, reason from catalog_rejection order by line") == [
+        (2, "item_name", "holds half of a surrogate pair, which is no character"),
+        (3, None, "standard_price: a number of so many digits is no amount and no code"),
+        (4, "store_id", "is empty"),
+    ]
+
+
+def test_a_file_that_nests_without_end_is_one_line(clean: Engine, tmp_path: Path) -> None:
+    (tmp_path / "all.json").write_text("[" * 200_000)
+    with pytest.raises(SourceFileError, match="not readable as JSON"):
+        take_in(clean, str(tmp_path))
+
+
+def test_a_run_that_ends_by_an_error_of_any_kind_is_failed_and_not_reading_for_ever(
+    clean: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path, [item(1)])
+    monkeypatch.setattr("backroom.catalog.applying.apply", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        take_in(clean, str(tmp_path), SourceMapping())
+    assert ask(clean, "select state, reason from catalog_run") == [("FAILED", "ZeroDivisionError; see the task's log")]
+
+
 def test_a_query_is_read_from_its_database(clean: Engine) -> None:
     with clean.begin() as connection:
         connection.execute(text("drop table if exists article"))

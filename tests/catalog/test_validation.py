@@ -50,6 +50,7 @@ def test_a_good_row_becomes_the_upload_record() -> None:
         ("standard_price", "-1", "not an amount"),
         ("standard_price", "1.999", "more decimal places than USD"),
         ("standard_price", "$1", "not an amount"),
+        ("standard_price", "١٢", "not an amount"),
         ("unit", "stone", "not one of"),
         ("external_product_id", "", "is empty"),
         ("external_product_id", "123456789013", "wrong check digit"),
