@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum import ean
 
-from backroom.catalog.validation import Item, Rejection, barcode_problem, barcode_type, validate
+from backroom.catalog.validation import Item, Rejection, barcode_problem, barcode_type, canonical, validate
 from tests.catalog.conftest import item, upc
 
 CURRENCIES = {"STORE-001": "USD", "STORE-002": "USD", "STORE-JP": "JPY"}
@@ -132,6 +135,18 @@ def test_one_wrong_digit_of_a_upc_is_always_noticed(number: int, place: int, by:
     bad = good[:place] + str((int(good[place]) + by) % 10) + good[place + 1 :]
     assert barcode_problem(good, "UPC") is None
     assert barcode_problem(bad, "UPC")
+
+
+@given(st.text("0123456789", min_size=12, max_size=14))
+def test_check_digits_are_those_of_the_library(digits: str) -> None:
+    kind = {12: "UPC", 13: "EAN", 14: "GTIN"}[len(digits)]
+    for barcode in (digits, digits[:-1] + ean.calc_check_digit(digits[:-1])):
+        assert (barcode_problem(barcode, kind) is None) == ean.is_valid(barcode)
+
+
+def test_a_record_is_written_as_json_itself_would() -> None:
+    record = {"b": 'quote " and \\ and \x7f and ü and 🧀', "a": [{"y": "1", "x": ""}]}
+    assert canonical(record) == json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def test_the_type_is_told_from_the_length_where_it_can_be() -> None:

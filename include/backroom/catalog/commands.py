@@ -14,8 +14,7 @@ from sqlalchemy import text
 
 from backroom import command_line
 from backroom.amazon.catalog import CatalogClient
-from backroom.audit import trail
-from backroom.catalog import difference, notifications, source, sync
+from backroom.catalog import difference, notifications, sending_again, source, sync
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.settings import settings
@@ -149,19 +148,7 @@ def retry(
     moment, why = command_line.moment(now), command_line.needed(reason)
     check_reachable(engine())
     with engine().begin() as connection:
-        count = connection.execute(
-            text(
-                "delete from catalog_refusal where item_sku = :sku and (cast(:store as text) is null or"
-                " store_id = :store)"
-            ),
-            {"sku": sku, "store": store},
-        ).rowcount
-        if not count:
-            raise BackroomError(f"Amazon has not rejected {sku!r}; `backroom catalog refused` lists what it has")
-        trail.record(
-            connection, at=moment, actor=getpass.getuser(), action="catalog.retry", subject=sku, reason=why,
-            details={"store_id": store, "items": count},
-        )  # fmt: skip
+        count = sending_again.send_again(connection, sku, store_id=store, by=getpass.getuser(), reason=why, now=moment)
     typer.echo(f"{sku}: {count} items go again with the next run")
 
 

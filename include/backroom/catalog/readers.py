@@ -6,11 +6,10 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +22,7 @@ _MOST_DIGITS = 100
 _MOST_JSON_BYTES = 500_000_000  # of a file that is one list; JSON lines may have any size
 
 
-@dataclass(frozen=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """One row as text. `line` counts from 1; in a CSV the header is line 1, elsewhere the first row is."""
 
     file: str
@@ -43,15 +41,15 @@ def read_csv(path: Path, mapping: SourceMapping) -> Iterator[SourceRow]:
             if header is None:
                 raise SourceFileError(f"{path} is empty; export it again with a header line")
             names = mapping.places(str(path), [name.strip() for name in header])
-            torn = False
+            name, torn = path.name, False
             for values in reader:
                 if not values:
                     continue
-                fields = dict(mapping.constants)
-                fields.update((name, value.strip()) for name, value in zip(names, values, strict=False) if name)
+                fields = mapping.constants | dict(zip(names, map(str.strip, values), strict=False))
+                fields.pop("", None)  # what is not read
                 torn = len(values) != len(names)
                 broken = f"has {len(values)} fields where the header has {len(names)}" if torn else ""
-                yield SourceRow(path.name, reader.line_num, fields, broken)
+                yield SourceRow(name, reader.line_num, fields, broken)
         if torn and not _ends_a_line(path):
             raise SourceFileError(
                 f"{path} ends in the middle of line {reader.line_num}: it was cut short; export it again"

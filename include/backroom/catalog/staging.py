@@ -101,11 +101,12 @@ def _read(
 def _judge(row: SourceRow, file_store: str | None, currencies: Mapping[str, str]) -> Item | Rejection:
     if row.broken:
         return Rejection("", row.broken)
-    for name, value in row.fields.items():
-        if "\x00" in value:
-            return Rejection("", "holds a NUL character")
-        if not value.isascii() and value != _storable(value):
-            return Rejection(name, "holds half of a surrogate pair, which is no character")
+    whole = "".join(row.fields.values())
+    if "\x00" in whole:
+        return Rejection("", "holds a NUL character")
+    if not whole.isascii() and whole != _storable(whole):
+        name = next(name for name, value in row.fields.items() if value != _storable(value))
+        return Rejection(name, "holds half of a surrogate pair, which is no character")
     return validate(row.fields, file_store=file_store, currencies=currencies)
 
 
