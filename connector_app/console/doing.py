@@ -26,8 +26,11 @@ def now() -> datetime:
     return moment
 
 
-def do(act: Act, *, then: str, shown_again: View) -> Response | tuple[str, int]:
-    """Does it and goes on to `then`, which says what `act` returns; what it refuses is told on the same page."""
+def do(act: Act, *, then: str | Callable[[], str], shown_again: View) -> Response | tuple[str, int]:
+    """Does it and goes on to `then`, which says what `act` returns; what it refuses is told on the same page.
+
+    `then` may be asked for once it is done, where it depends on what was done.
+    """
     try:
         with transaction() as connection:
             done = act(connection)
@@ -41,7 +44,7 @@ def do(act: Act, *, then: str, shown_again: View) -> Response | tuple[str, int]:
         g.outcome, g.complaint = "NOT_DONE", "Somebody, or a pipeline, works on this at the moment. Try again."
         return shown_again(), 409
     g.outcome = "DONE"
-    return redirect(then, 303)
+    return redirect(then if isinstance(then, str) else then(), 303)
 
 
 def reason_needed(given: str) -> str:

@@ -20,15 +20,18 @@ def collect(**context: Any) -> int:
 
 
 def ingest(**context: Any) -> list[int]:
-    """Bring in every file that waits, whichever run copied it; their ids."""
+    """Bring in every file that waits, whichever run copied it, and those that a person wants again; their ids."""
     from backroom.db.engine import engine, transaction
     from backroom.feeds.aws import aws
     from backroom.feeds.intraday import ingest_all, waiting
+    from backroom.feeds.mending import retry_asked
 
+    now = business_time.of(context)
     with transaction() as connection:
         file_ids = waiting(connection)
-    ingest_all(engine(), aws(), file_ids=file_ids, now=business_time.of(context))
-    return file_ids
+    ingest_all(engine(), aws(), file_ids=file_ids, now=now)
+    again = [one.file_id for one in retry_asked(engine(), aws(), now=now)]
+    return [*file_ids, *again]
 
 
 def check_arrivals(file_ids: list[int], **context: Any) -> int:

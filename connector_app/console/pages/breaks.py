@@ -18,7 +18,6 @@ from connector_app.console.errors import Refused
 
 blueprint = Blueprint("breaks", __name__)
 STATES = ("OPEN", "FORCE_MATCHED", "WRITTEN_OFF", "LATER_DATA", "all")
-PAGE = 50
 
 
 @blueprint.get("/breaks")
@@ -36,14 +35,10 @@ def breaks() -> str:
         shopping_trip_id=asked.text("trip"),
         older_than_days=asked.number("older", 36_500),
     )
-    number = asked.number("page", 10_000) or 1
     with engine().connect() as connection:
-        rows = kept.listed(connection, which, now=now(), limit=PAGE + 1, offset=(number - 1) * PAGE)
+        page = listing.breaks(connection, which, now=now(), after=asked.after())
         counted = kept.counted(connection, which, now=now())
-    return render_template(
-        "breaks.html", rows=rows[:PAGE], more=len(rows) > PAGE, number=number, counted=counted, state=state,
-        states=STATES,
-    )  # fmt: skip
+    return render_template("breaks.html", page=page, counted=counted, state=state, states=STATES)
 
 
 @blueprint.get("/breaks/<int:break_id>")

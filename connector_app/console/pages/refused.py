@@ -49,7 +49,14 @@ def settle(refused_id: int) -> Response | tuple[str, int]:
         by, moment = member().name, now()
         match request.form.get("do"):
             case "retry":
-                done = refused_carts.retry(connection, refused_id, by=by, now=moment, new_id=lambda: str(uuid4()))
+                done = refused_carts.retry(
+                    connection,
+                    refused_id,
+                    by=by,
+                    now=moment,
+                    new_id=lambda: str(uuid4()),
+                    vouched=asked.said("vouched"),
+                )
                 if done.outcome == "REFUSED":
                     return f"It is refused again: {done.reason}"
                 return f"Taken: trip {done.shopping_trip_id}, {done.reason.lower().replace('_', ' ')}."

@@ -1,14 +1,23 @@
-"""Reports: the newest of each store's day, read here or downloaded."""
+"""Reports: of each store's day, of any range, of a month; and the closing of a month."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, render_template, send_file
+import tempfile
+from datetime import date
+from pathlib import Path
 
-from backroom.db.engine import engine
-from backroom.reconciliation import listing
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response as Answer
+
+from backroom.db.engine import engine, transaction
+from backroom.reconciliation import listing, months, on_demand
+from backroom.reconciliation.report import last_of_month
 from backroom.staff.permissions import Permission
 from connector_app.console import asked
-from connector_app.console.access import needs
+from connector_app.console.access import member, needs
+from connector_app.console.doing import do, now, reason_needed
+from connector_app.console.errors import Refused
 
 blueprint = Blueprint("reports", __name__)
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups"
@@ -42,3 +51,86 @@ def report(run_id: int, kind: str) -> Response:
     if kind == "html":
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
     return answer
+
+
+@blueprint.get("/reports/range")
+@needs(Permission.SEE_REPORTS)
+def chosen_range() -> Answer:
+    """From the form's fields to the report's own address, which can be kept and sent on."""
+    first, last = asked.day("first"), asked.day("last")
+    if first is None or last is None:
+        raise Refused(400, "A report needs its first day and its last.")
+    where = url_for("reports.of_range", first=first, last=last, stem=asked.text("of") or on_demand.COMPANY, kind="html")
+    return redirect(where, 303)
+
+
+@blueprint.get("/reports/<first>/<last>/<path:stem>.<any(html, xlsx):kind>")
+@needs(Permission.SEE_REPORTS)
+def of_range(first: str, last: str, stem: str, kind: str) -> Response:
+    """The report of any days of a store, or of the company, written anew."""
+    try:
+        begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError as error:
+        raise Refused(400, "The days of a report are written as 2026-03-01.") from error
+    with tempfile.TemporaryDirectory() as folder, transaction() as connection:
+        written = on_demand.write(
+            connection, store_id=None if stem == on_demand.COMPANY else stem, first=begin, last=end,
+            folder=Path(folder),
+        )  # fmt: skip
+        body = (written.html if kind == "html" else written.xlsx).read_bytes()
+    answer = Response(body, mimetype=TYPES[kind])
+    if kind == "html":
+        answer.headers["Content-Security-Policy"] = REPORT_POLICY
+    else:
+        answer.headers.set("Content-Disposition", "attachment", filename=f"{stem} {begin} {end}.xlsx")
+    return answer
+
+
+@blueprint.get("/months")
+@needs(Permission.SEE_REPORTS)
+def all_months() -> str:
+    """Each store's months: open, or closed by whom."""
+    with engine().connect() as connection:
+        found = listing.months(connection, store_id=asked.text("store"), after=asked.after())
+    return render_template("months.html", page=found, last_of_month=last_of_month)
+
+
+@blueprint.get("/months/<month>/<path:store>")
+@needs(Permission.SEE_REPORTS)
+def one_month(month: str, store: str) -> str:
+    """A store's month: what it came to, and what stands in the way of closing it."""
+    first = _month(month)
+    with engine().connect() as connection:
+        period = months.of_month(connection, store_id=store, month=first)
+        closed = months.closed_month(connection, store_id=store, month=first)
+        reasons = [] if closed else months.not_yet(connection, period, now=now(), with_breaks=False)
+    return render_template(
+        "month.html", period=period, closed=closed, reasons=reasons, first=first, last=last_of_month(first)
+    )
+
+
+@blueprint.post("/months/<month>/<path:store>")
+@needs(Permission.CLOSE_MONTHS)
+def close_month(month: str, store: str) -> Answer | tuple[str, int]:
+    """Closes it for good; the month is typed once more, since nothing opens it again."""
+
+    def act(connection: Connection) -> str:
+        first, why = _month(month), reason_needed(asked.said())
+        if asked.said("confirmed") != f"{first:%Y-%m}":
+            raise Refused(422, f"Write {first:%Y-%m} to confirm: a closed month never opens again.")
+        months.close(
+            connection, store_id=store, month=first, by=member().name, reason=why, now=now(),
+            with_breaks="with_breaks" in request.form,
+        )  # fmt: skip
+        return f"{first:%B %Y} of {store} is closed. What comes later is posted to the next open month."
+
+    there = url_for("reports.one_month", month=month, store=store)
+    return do(act, then=there, shown_again=lambda: one_month(month, store))
+
+
+def _month(said: str) -> date:
+    """Its first day."""
+    try:
+        return date.fromisoformat(f"{said}-01")
+    except ValueError as error:
+        raise Refused(404, "A month is written as 2026-03.") from error

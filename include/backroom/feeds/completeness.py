@@ -35,7 +35,7 @@ def windows(day: date, time_zone: str, *, margin: timedelta) -> list[datetime]:
 
 def coverage(connection: Connection, *, store: Store, day: date) -> Coverage:
     """Which windows of the day have been brought in; the same content under another key counts as well."""
-    needed = windows(day, store.time_zone, margin=_margin())
+    needed = windows(day, store.time_zone, margin=margin())
     there = set(
         connection.execute(
             text(
@@ -73,7 +73,8 @@ def days_released_at(connection: Connection, *, now: datetime) -> list[tuple[str
     return [(row.store_id, row.business_date) for row in rows]
 
 
-def _margin() -> timedelta:
+def margin() -> timedelta:
+    """How long after a day's end its last files may come."""
     return timedelta(minutes=settings().day_complete_margin_minutes)
 
 
@@ -121,18 +122,20 @@ def _unreleased_days(connection: Connection, store: Store, now: datetime) -> lis
 
 def _release(connection: Connection, store: Store, day: date, before: int, late: bool, now: datetime) -> bool:
     _, end = business_day_bounds(day, store.time_zone)
-    if now < end + _margin():
+    if now < end + margin():
         return False
     missing = coverage(connection, store=store, day=day).missing if "FILES" in store.feeds else ()
     if missing and not late:
         cutoff = end + timedelta(hours=settings().day_release_cutoff_hours)
-        if before or now < cutoff or not _has_sales(connection, store, day):
+        wanted = _is_wanted(connection, store, day)
+        if before or not (wanted or (now >= cutoff and _has_sales(connection, store, day))):
             return False
+        told = "a person wants it released" if wanted else "at the cut-off"
         raise_alert(
             connection,
             key=f"feeds:incomplete:{store.store_id}:{day}",
             severity="critical",
-            title=f"{store.store_id}, {day}: {len(missing)} intra-day windows are missing at the cut-off",
+            title=f"{store.store_id}, {day}: {len(missing)} intra-day windows are missing: {told}",
             what_to_do=f"See `backroom feeds gaps --store {store.store_id} --date {day}`; ask Amazon to send them.",
             now=now,
             subject=f"{store.store_id}|{day}",
@@ -182,6 +185,16 @@ def _is_held(connection: Connection, store: Store, day: date, now: datetime) -> 
             store_id=store.store_id,
         )
     return bool(reasons)
+
+
+def _is_wanted(connection: Connection, store: Store, day: date) -> bool:
+    """Whether a person wants the day released with the windows that it has (feeds/mending.py)."""
+    return bool(
+        connection.execute(
+            text("select exists (select from day_release_wanted where store_id = :store and business_date = :day)"),
+            {"store": store.store_id, "day": day},
+        ).scalar_one()
+    )
 
 
 def _has_sales(connection: Connection, store: Store, day: date) -> bool:

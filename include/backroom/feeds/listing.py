@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from backroom.clock import business_date
 from backroom.db.keyset import Order, Page, page
@@ -14,7 +15,8 @@ from backroom.feeds.completeness import Coverage, coverage
 from backroom.stores.registry import Store, all_stores
 
 _QUARANTINE: Final = """
-    select q.file_id, q.line, q.column_name, q.reason, q.raw, q.state, f.key, f.store_id, f.window_end
+    select q.file_id, q.line, q.column_name, q.reason, q.raw, q.state, f.key, f.store_id, f.window_end,
+           f.retry_asked_at
     from feed_quarantine q join feed_file f using (file_id)
     where (cast(:state as text) is null or q.state = :state)
       and (cast(:store_id as text) is null or f.store_id = :store_id)
@@ -27,6 +29,11 @@ _FILES: Final = """
     where (cast(:store_id as text) is null or store_id = :store_id)
       and (cast(:state as text) is null or state = :state)
 """
+_RELEASED: Final = text("""
+    select distinct r.store_id, r.business_date from day_release r
+    join unnest(cast(:stores as text[]), cast(:days as date[])) asked (store_id, business_date)
+        using (store_id, business_date)
+""")
 _NEWEST_ROW: Final = Order({"file_id": "bigint", "line": "bigint"}, descending=True)
 _NEWEST_FILE: Final = Order({"announced_at": "timestamptz", "file_id": "bigint"}, descending=True)
 
@@ -64,6 +71,13 @@ def files(
     """The ledger of files, the newest first."""
     values = {"store_id": store_id, "state": state}
     return page(connection, _FILES, values, _NEWEST_FILE, after=after, size=size)
+
+
+def released(connection: Connection, *, gaps: Sequence[StoreGaps]) -> set[tuple[str, date]]:
+    """Which of these (store, business day) were released already."""
+    asked = [(day.store_id, day.business_date) for each in gaps for day in each.days]
+    rows = connection.execute(_RELEASED, {"stores": [store for store, _ in asked], "days": [day for _, day in asked]})
+    return {(row.store_id, row.business_date) for row in rows}
 
 
 def gaps(

@@ -42,9 +42,11 @@ feed_file = Table(
     Column("rows_quarantined", Integer, nullable=False, server_default="0"),
     Column("received_at", Instant, nullable=False),
     Column("ingested_at", Instant),
+    Column("retry_asked_at", Instant, comment="a person wants it taken from our copy again"),
     UniqueConstraint("bucket", "key", "version"),
 )
 Index("ix_feed_file_window", feed_file.c.store_id, feed_file.c.window_end)
+Index("ix_feed_file_retry", feed_file.c.file_id, postgresql_where=text("retry_asked_at is not null"))
 
 feed_quarantine = Table(
     "feed_quarantine",
@@ -113,4 +115,14 @@ day_release = Table(
         comment="late data changed a day that was released before",
     ),
     PrimaryKeyConstraint("store_id", "business_date", "revision"),
+)
+
+day_release_wanted = Table(
+    "day_release_wanted",
+    metadata,
+    Column("store_id", Identifier, nullable=False),
+    Column("business_date", Date, nullable=False, comment="is released with the windows that it has"),
+    Column("wanted_at", Instant, nullable=False),
+    Column("wanted_by", Text, nullable=False),
+    PrimaryKeyConstraint("store_id", "business_date"),
 )

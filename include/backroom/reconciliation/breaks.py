@@ -47,7 +47,7 @@ class Filter:
     older_than_days: int | None = None
 
 
-_LIST: Final = """
+LISTED: Final = """
     select b.break_id, b.business_date, b.store_id, b.shopping_trip_id, b.line_number, b.kind, b.ours, b.theirs,
            b.difference, b.currency, b.explanation, b.opened_at, b.last_seen_at, b.closed_at, b.times_opened, b.owner,
            coalesce(b.resolution, 'OPEN') as state, b.resolved_by, b.resolved_reason,
@@ -66,12 +66,10 @@ _LIST: Final = """
 _ORDER: Final = " order by b.business_date desc, b.store_id, b.shopping_trip_id, b.line_number, b.kind"
 
 
-def listed(
-    connection: Connection, which: Filter, *, now: datetime, limit: int | None = None, offset: int = 0
-) -> list[Row]:
+def listed(connection: Connection, which: Filter, *, now: datetime, limit: int | None = None) -> list[Row]:
     """The breaks that the filter lets through, the newest day first; `now` (UTC) is what ages are counted to."""
-    values = _values(which, now) | {"limit": limit, "offset": offset}
-    rows = connection.execute(text(f"{_LIST}{_ORDER} limit :limit offset :offset"), values)
+    values = values_of(which, now) | {"limit": limit}
+    rows = connection.execute(text(f"{LISTED}{_ORDER} limit :limit"), values)
     return [dict(row) for row in rows.mappings()]
 
 
@@ -80,9 +78,9 @@ def counted(connection: Connection, which: Filter, *, now: datetime) -> list[Row
     rows = connection.execute(
         text(
             "select kind, currency, count(*) as breaks, sum(difference) as difference, min(opened_at) as oldest"  # noqa: S608 - constants of this file only
-            f" from ({_LIST}) b group by kind, currency order by breaks desc, kind, currency"
+            f" from ({LISTED}) b group by kind, currency order by breaks desc, kind, currency"
         ),
-        _values(which, now),
+        values_of(which, now),
     )
     return [dict(row) for row in rows.mappings()]
 
@@ -90,8 +88,8 @@ def counted(connection: Connection, which: Filter, *, now: datetime) -> list[Row
 def one(connection: Connection, break_id: int, *, now: datetime) -> Row:
     """That break. Raises BreakRefused for an id that there is not."""
     found = connection.execute(
-        text(f"select * from ({_LIST}) b where break_id = :break_id"),  # noqa: S608 - constants of this file only
-        _values(Filter(), now) | {"break_id": break_id},
+        text(f"select * from ({LISTED}) b where break_id = :break_id"),  # noqa: S608 - constants of this file only
+        values_of(Filter(), now) | {"break_id": break_id},
     ).mappings()
     row = found.one_or_none()
     if row is None:
@@ -124,9 +122,10 @@ def assign(connection: Connection, break_id: int, *, owner: str | None, by: str,
 
 
 def note(connection: Connection, break_id: int, *, by: str, reason: str, now: datetime) -> None:
-    """Adds to the break's history what somebody found out; also to one that is closed. Raises BreakRefused."""
+    """Adds to the break's history what somebody found out; also to one that is closed. Audited. Raises BreakRefused."""
     _locked(connection, break_id)
     _tell(connection, break_id, "NOTED", by=by, reason=_said(reason), now=now)
+    _audit(connection, break_id, "note", by=by, reason=reason, now=now)
 
 
 def force_match(connection: Connection, break_id: int, *, by: str, reason: str, now: datetime) -> None:
@@ -214,7 +213,8 @@ def _audit(
     )
 
 
-def _values(which: Filter, now: datetime) -> Row:
+def values_of(which: Filter, now: datetime) -> Row:
+    """What LISTED is asked with."""
     return {
         "state": which.state,
         "store_id": which.store_id,

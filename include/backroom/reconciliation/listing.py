@@ -1,8 +1,8 @@
-"""Reports as a person looks for them: the newest run of each store's day, and where its files are."""
+"""Reports, months and breaks as a person looks for them, and where a report's files are."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from backroom.db.keyset import Order, Page, page
 from backroom.errors import BackroomError
+from backroom.reconciliation.breaks import LISTED, Filter, values_of
 
 _RUNS: Final = """
     select r.run_id, r.store_id, r.business_date, r.revision, r.as_of, r.complete, r.trips, r.matched, r.expected,
@@ -23,6 +24,21 @@ _RUNS: Final = """
       and (cast(:last_day as date) is null or r.business_date <= :last_day)
 """
 _NEWEST: Final = Order({"business_date": "date", "run_id": "bigint"}, descending=True)
+_MONTHS: Final = """
+    select m.store_id, m.month, m.days, m.trips, m.breaks_open, m.expected, c.closed_at, c.closed_by
+    from (
+        select store_id, date_trunc('month', business_date)::date as month, count(*) as days, sum(trips) as trips,
+               sum(breaks_open) as breaks_open, sum(expected) as expected
+        from (
+            select distinct on (store_id, business_date) store_id, business_date, trips, breaks_open, expected
+            from reconciliation_run
+            where cast(:store_id as text) is null or store_id = :store_id
+            order by store_id, business_date, revision desc) newest
+        group by 1, 2) m
+    left join closed_month c using (store_id, month)
+"""
+_NEWEST_MONTH: Final = Order({"month": "date", "store_id": "text"}, descending=True)
+_NEWEST_BREAK: Final = Order({"business_date": "date", "break_id": "bigint"}, descending=True)
 _TRIP: Final = text("""
     select store_id, business_date, shopping_trip_id, outcome, note, entry_method, currency, purchase_total,
            charge_state, charge_captured, order_total, order_captured, ledger_captured
@@ -42,6 +58,16 @@ def runs(
     """The newest run of each store's day, the newest day first."""
     values = {"store_id": store_id, "first_day": first_day, "last_day": last_day}
     return page(connection, _RUNS, values, _NEWEST, after=after, size=size)
+
+
+def months(connection: Connection, *, store_id: str | None = None, after: str = "", size: int = 50) -> Page:
+    """Each store's months with a reconciled day, the newest first, and by whom and when each was closed."""
+    return page(connection, _MONTHS, {"store_id": store_id}, _NEWEST_MONTH, after=after, size=size)
+
+
+def breaks(connection: Connection, which: Filter, *, now: datetime, after: str = "", size: int = 50) -> Page:
+    """The breaks that the filter lets through, those of the newest day first; `now` (UTC) is what ages count to."""
+    return page(connection, LISTED, values_of(which, now), _NEWEST_BREAK, after=after, size=size)
 
 
 def file_of_run(connection: Connection, run_id: int, kind: str, *, folder: Path) -> Path:

@@ -61,7 +61,7 @@ def close(
             f"{first:%B %Y} of {store_id} was closed on {closed.closed_at:%Y-%m-%d} by {closed.closed_by}"
         )
     period = periods.of_store(connection, store_id=store_id, first=first, last=last)
-    if reasons := _not_yet(connection, period, now=now, with_breaks=with_breaks):
+    if reasons := not_yet(connection, period, now=now, with_breaks=with_breaks):
         raise CloseRefused(f"{first:%B %Y} of {store_id} can't be closed: {'; '.join(reasons)}")
     connection.execute(
         text(
@@ -113,8 +113,8 @@ def of_month(connection: Connection, *, store_id: str, month: date) -> StoreDay:
     return periods.from_kept(connection, kept, store_id=store_id, first=first, last=last)
 
 
-def _not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_breaks: bool) -> list[str]:
-    """What stands in the way of closing."""
+def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_breaks: bool) -> list[str]:
+    """What stands in the way of closing the month, in words; `now` in UTC. Nothing: it may be closed."""
     found = []
     store_id, first, last = period.store_id, period.business_date, period.last_date
     zone = str(period.figures["store"]["time_zone"])

@@ -102,6 +102,7 @@ reconciliation_break = Table(
         name="resolution",
     ),
 )
+Index("ix_reconciliation_break_day", reconciliation_break.c.business_date, reconciliation_break.c.break_id)
 Index("ix_reconciliation_break_kind", reconciliation_break.c.kind, reconciliation_break.c.business_date)
 Index(
     "ix_reconciliation_break_open",

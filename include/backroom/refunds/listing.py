@@ -32,6 +32,22 @@ _REFUNDS: Final = text("""
               and c.decision is null order by case_id limit 1) as case_id
     from refund r where r.request_id = :request order by r.refund_id
 """)
+_TRIP: Final = text("""
+    select c.shopping_trip_id, c.store_id, c.state, c.currency, c.total, c.captured, p.trip_ended_at
+    from charge c left join purchase p using (shopping_trip_id) where c.shopping_trip_id = :trip
+""")
+_SOLD: Final = text("""
+    select l.line_number, l.item_sku, l.item_id, l.quantity, l.unit, l.total,
+           coalesce(g.quantity, 0) as given_quantity, coalesce(g.amount, 0) as given
+    from purchase_line l
+    left join lateral (
+        select sum(r.quantity) as quantity, sum(r.amount) as amount
+        from refund_request_line r join refund_request q using (request_id)
+        where q.shopping_trip_id = l.shopping_trip_id and r.line_number = l.line_number
+          and q.state not in ('REJECTED', 'FAILED')) g on true
+    where l.shopping_trip_id = :trip and l.dropped_at is null and l.total is not null
+    order by l.line_number
+""")
 _EVENTS: Final = text("""
     select e.kind, e.amount, e.currency, e.happened_at, e.source
     from refund_event e join refund r using (refund_id) where r.request_id = :request order by e.event_id
@@ -50,6 +66,17 @@ def requests(
     """Requests, the newest first."""
     values = {"store_id": store_id, "state": state, "trip": trip}
     return page(connection, _REQUESTS, values, _NEWEST, after=after, size=size)
+
+
+def to_ask(connection: Connection, trip: str) -> dict[str, Any]:
+    """What a refund of the trip is asked about: its charge, its lines, and what of each is given back already.
+
+    Raises RefundRefused for a trip without a charge. Locks nothing: whether it may be is judged when it is asked.
+    """
+    row = connection.execute(_TRIP, {"trip": trip}).mappings().one_or_none()
+    if row is None:
+        raise RefundRefused(f"trip {trip!r} has no charge, so there is nothing to give back")
+    return {**row, "lines": [dict(line) for line in connection.execute(_SOLD, {"trip": trip}).mappings()]}
 
 
 def one(connection: Connection, request_id: int) -> dict[str, Any]:

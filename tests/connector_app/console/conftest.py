@@ -10,12 +10,14 @@ from sqlalchemy import Engine
 
 from backroom.db.roles import set_password
 from backroom.settings import settings
+from backroom.staff import members
 from tests.conftest import forget_configuration
 from tests.connector_app.console.world import Console, World, furnish
 
 
 @pytest.fixture(scope="module")
-def world(database: Engine, home: Path) -> World:
+def world(database: Engine, home: Path, module_patch: pytest.MonkeyPatch) -> World:
+    module_patch.setattr(members, "HASHED_BY", "scrypt:256:8:1")  # a password's cost is no matter of these tests
     return furnish(database, settings().reports_folder)
 
 

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 
 from backroom.staff.permissions import GRANTED, Permission, Role
 from connector_app.console.app import HEADERS, OPEN_ENDPOINTS
-from tests.connector_app.console.world import NOW, PASSWORD, Console, World
+from tests.connector_app.console.world import DAY, NOW, PASSWORD, Console, World
 
 PERSON = {Role.FINANCE: "fay", Role.OPERATIONS: "olga", Role.SUPPORT: "sam"}
 # what a GET of each route shows, by the role that sees most of it
@@ -19,6 +19,10 @@ SHOWN = {
     "reviews.cases": ("Unknown capture", "fay"),
     "reviews.case": ("Was the money of this trip taken?", "fay"),
     "reports.runs": ("STORE-002", "fay"),
+    "reports.chosen_range": ("finance report", "fay"),
+    "reports.of_range": ("finance report", "fay"),
+    "reports.all_months": ("Not closed", "fay"),
+    "reports.one_month": ("Close the month", "fay"),
     "reports.report": ("STORE-002", "fay"),
     "breaks.breaks": ("STORE-002-T1", "fay"),
     "breaks.one": ("Force the match", "fay"),
@@ -31,6 +35,7 @@ SHOWN = {
     "debts.debts": ("18.40 USD", "fay"),
     "debts.debt": ("Write off 18.40 USD", "fay"),
     "refunds.requests": ("Damaged item", "sam"),
+    "refunds.ask": ("Trip", "sam"),
     "refunds.one": ("the bottle was broken", "fay"),
     "feeds.gaps": ("m/orders.csv", "olga"),
     "feeds.quarantine": ("&lt;b&gt;12,x&lt;/b&gt;", "olga"),
@@ -44,11 +49,12 @@ def path_of(rule: Rule, world: World) -> str:
     values = {
         "case_id": world.ids["parked"], "break_id": world.ids["break"], "request_id": world.ids["refund"],
         "refused_id": world.ids["refused"], "run_id": world.ids["run"], "kind": "html", "filename": "console.css",
+        "month": f"{DAY:%Y-%m}", "store": "STORE-002", "first": DAY, "last": DAY, "stem": "company",
         "trip": world.trips[{"carts": "bad", "charges": "parked"}.get(rule.endpoint.split(".")[0], "debt")],
     }  # fmt: skip
     built = rule.build({name: values[name] for name in rule.arguments})
     assert built is not None
-    return built[1]
+    return built[1] + (f"?first={DAY}&last={DAY}" if rule.endpoint == "reports.chosen_range" else "")
 
 
 def routes(console: Console, method: str) -> list[Rule]:
@@ -91,7 +97,8 @@ def test_each_role_gets_the_pages_that_it_may_and_403_at_the_others(console: Con
                 assert answer.status_code == 403, (method, path)
                 assert permission.value in answer.text
             else:  # a form that says nothing changes nothing
-                assert answer.status_code == (200 if method == "GET" else 409), (method, path)
+                done = 303 if rule.endpoint == "reports.chosen_range" else 200
+                assert answer.status_code == (done if method == "GET" else 409), (method, path)
 
 
 def test_a_case_about_money_is_not_for_operations_nor_one_about_goods_for_finance(
@@ -110,10 +117,10 @@ def test_a_case_about_money_is_not_for_operations_nor_one_about_goods_for_financ
 def test_each_page_shows_what_waits(console: Console, world: World, endpoint: str) -> None:
     words, name = SHOWN[endpoint]
     rule = next(rule for rule in routes(console, "GET") if rule.endpoint == endpoint)
-    page = console.as_(name).get(path_of(rule, world))
+    page = console.as_(name).client.get(path_of(rule, world), follow_redirects=True)
     assert page.status_code == 200
     assert words in page.text
-    if endpoint != "reports.report":
+    if endpoint not in ("reports.report", "reports.of_range", "reports.chosen_range"):
         assert page.text.count("<h1>") == 1
         assert page.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
         assert "<script" not in page.text
@@ -128,10 +135,17 @@ def test_every_page_has_been_looked_at(console: Console) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/breaks?state=OPEN&kind=CAPTURED&from=2026-03-01&to=2026-03-09&owner=nobody&older=0&page=1", 200),
+        ("/breaks?state=OPEN&kind=CAPTURED&from=2026-03-01&to=2026-03-09&owner=nobody&older=0", 200),
         ("/breaks?from=yesterday", 400),
         ("/breaks?older=-1", 400),
-        ("/breaks?page=99999999999999999999", 400),
+        ("/breaks?after=AAAA", 404),
+        ("/refunds/ask?trip=there-is-none", 404),
+        ("/reports/2026-03-02/2026-03-01/company.html", 404),
+        ("/reports/2020-01-01/2026-03-01/company.html", 404),
+        ("/reports/2026-02-30/2026-03-01/company.html", 400),
+        ("/reports/range?first=2026-03-01", 400),
+        ("/months/2026-13/STORE-002", 404),
+        ("/months/2026-03/nowhere", 404),
         ("/debts?state=NOTHING", 400),
         ("/debts?bucket=31-60&who=nobody", 200),
         ("/debts?after=AAAA", 404),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from werkzeug.test import TestResponse
 
+from backroom.feeds.completeness import newly_complete_days
 from backroom.reviews import showing
-from tests.connector_app.console.world import Browser, Console, World
+from tests.connector_app.console.world import DAY, Browser, Console, World
 
 
 def said(browser: Browser, answer: TestResponse) -> str:
@@ -139,6 +140,7 @@ def test_a_break_is_taken_noted_matched_and_written_off(console: Console, world:
     page = fay.get(f"/breaks/{first}").text
     for words in ("to olga: her store", "asked Amazon", "one cent"):
         assert words in page
+    assert audited(world, "break.note")[0] == ("fay", "asked Amazon")
     assert world.rows("select resolution, resolved_by from reconciliation_break order by break_id")[:2] == [
         ("FORCE_MATCHED", "fay"), ("WRITTEN_OFF", "fay"),
     ]  # fmt: skip
@@ -151,6 +153,129 @@ def test_a_refused_cart_is_taken_after_all(console: Console, world: World) -> No
     late = olga.post(path, "/", do="dismiss", reason="late")
     assert (late.status_code, "is settled: TAKEN by olga" in late.text) == (409, True)
     assert f'href="{path}"' in olga.get("/refused-carts?show=settled").text
+
+
+def test_support_asks_for_a_refund_once_and_cannot_approve_it(console: Console, world: World) -> None:
+    sam, trip = console.as_("sam"), world.trips["captured"]
+    path = f"/refunds/ask?trip={trip}"
+    assert f'href="{path}"' in sam.get(f"/charges/{trip}").text
+    form = sam.get(path).text
+    assert "SOAP" in form
+    key = form.split('name="key" value="')[1].split('"')[0]
+    for fields, complaint in (
+        ({"what": "all"}, "Say why"),
+        ({"reason": "broken"}, "Say what goes back"),
+        ({"what": "lines", "reason": "broken"}, "Choose at least one line"),
+        ({"what": "lines", "line": "9", "reason": "broken"}, "has no line 9"),
+        ({"what": "amount", "amount": "much", "reason": "broken"}, "is no number"),
+        ({"what": "amount", "amount": "NaN", "reason": "broken"}, "out of bounds"),
+        ({"what": "amount", "amount": "1", "goods": "on", "reason": "broken"}, "choose the lines"),
+        ({"what": "amount", "amount": "1", "kind": "BOREDOM", "reason": "broken"}, "is not a reason"),
+    ):
+        refused = sam.post(path, key=key, **{"kind": "DAMAGED_ITEM", **fields})
+        assert (refused.status_code, complaint in refused.text) == (409, True), complaint
+    asked = {"key": key, "kind": "DAMAGED_ITEM", "what": "lines", "line": "1", "goods": "on", "reason": "a cracked lid"}
+    token = sam.token(path)
+    first = sam.client.post(path, data={"form_token": token, **asked})
+    assert "and goes its way" in said(sam, first)
+    again = sam.client.post(path, data={"form_token": token, **asked})  # the button, pressed twice
+    assert again.location == first.location
+    rows = world.rows(
+        "select requested_by, note, state, goods_returned from refund_request where shopping_trip_id = :t", t=trip
+    )
+    assert rows == [("sam", "a cracked lid", "APPROVED", True)]
+    assert audited(world, "refund.request") == [("sam", "a cracked lid")]
+    assert sam.post(first.location, "/", do="approve", reason="mine").status_code == 403
+    assert console.as_("olga").post(path, "/", **asked).status_code == 403
+
+
+def test_a_month_is_closed_by_finance_with_a_confirmation_and_stays_so(console: Console, world: World) -> None:
+    fay, path = console.as_("fay"), f"/months/{DAY:%Y-%m}/STORE-002"
+    name = f"{DAY:%Y-%m}"
+    page = fay.get(path).text
+    assert "What stands in the way" in page
+    assert "it is not over" in page
+    assert "Write 2026" in fay.post(path, confirmed="2020-01", with_breaks="on", reason="over").text
+    early = fay.post(path, confirmed=name, with_breaks="on", reason="over")
+    assert (early.status_code, "it is not over" in early.text) == (409, True)
+    assert console.as_("sam").post(path, "/", confirmed=name, reason="over").status_code == 403
+    before, console.clock[0] = console.clock[0], console.clock[0] + timedelta(days=40)
+    finance = console.anonymous()
+    finance.sign_in("fay")
+    try:
+        open_breaks = finance.post(path, confirmed=name, reason="over")
+        assert (open_breaks.status_code, "breaks are open" in open_breaks.text) == (409, True)
+        world.shop.do("update charge set to_book = false where store_id = 'STORE-002'")
+        done = said(finance, finance.post(path, confirmed=name, with_breaks="on", reason="agreed with the auditor"))
+        assert "is closed. What comes later" in done
+        assert "agreed with the auditor" in done
+        assert "Close the month" not in finance.get(path).text
+        assert finance.post(path, "/", confirmed=name, with_breaks="on", reason="twice").status_code == 409
+    finally:
+        console.clock[0] = before
+        console.signed_in.clear()  # sessions of forty days ago are gone
+    assert world.rows("select store_id, closed_by from closed_month") == [("STORE-002", "fay")]
+    assert audited(world, "month.close") == [("fay", "agreed with the auditor")]
+    assert console.as_("fay").get(f"/reports/{name}-01/{name}-31/STORE-002.xlsx").data[:2] == b"PK"
+
+
+def test_quarantined_rows_are_taken_again_or_dismissed(console: Console, world: World) -> None:
+    olga, file = console.as_("olga"), world.one("select file_id from feed_quarantine")
+    row = f"{file}|2"
+    for fields, complaint in (
+        ({"do": "retry", "reason": "x"}, "Choose a row"),
+        ({"do": "retry", "row": row}, "Say why"),
+        ({"row": row, "reason": "x"}, "Choose what"),
+        ({"do": "retry", "row": "999|2", "reason": "x"}, "no row that waits"),
+        ({"do": "dismiss", "row": f"{file}|9", "reason": "x"}, "does not wait"),
+    ):
+        refused = olga.post("/quarantine", **fields)
+        assert (refused.status_code, complaint in refused.text) == (409, True), complaint
+    assert console.as_("fay").post("/quarantine", do="dismiss", row=row, reason="x").status_code == 403
+    assert "to be taken again" in said(olga, olga.post("/quarantine", do="retry", row=row, reason="a store was added"))
+    assert world.one("select retry_asked_at from feed_file where file_id = :f", f=file) == console.clock[0]
+    assert "is dismissed" in said(olga, olga.post("/quarantine", do="dismiss", row=row, reason="Amazon's test row"))
+    assert world.one("select state from feed_quarantine") == "DISMISSED"
+    assert "not a number" not in olga.get("/quarantine").text
+    assert audited(world, "feeds.quarantine.retry") + audited(world, "feeds.quarantine.dismiss") == [
+        ("olga", "a store was added"), ("olga", "Amazon's test row"),
+    ]  # fmt: skip
+
+
+def test_a_day_that_lacks_files_is_released_as_it_is(console: Console, world: World) -> None:
+    olga, day = console.as_("olga"), "STORE-001|2026-03-21"
+    assert f'value="{day}"' in olga.get("/gaps").text
+    for fields, complaint in (
+        ({"reason": "x"}, "Choose a day"),
+        ({"day": "STORE-001|2026-03-20", "reason": "x"}, "lacks no file"),
+        ({"day": "STORE-001|2026-03-22", "reason": "x"}, "is not over"),
+        ({"day": "nowhere|2026-03-21", "reason": "x"}, "is not a store"),
+        ({"day": day}, "Say why"),
+    ):
+        refused = olga.post("/gaps", **fields)
+        assert (refused.status_code, complaint in refused.text) == (409, True), complaint
+    assert console.as_("fay").post("/gaps", day=day, reason="x").status_code == 403
+    assert "without 2 windows" in said(olga, olga.post("/gaps", day=day, reason="Amazon has lost them"))
+    assert "at the next run" in olga.get("/gaps").text
+    assert olga.post("/gaps", day=day, reason="again").status_code == 409
+    with world.engine.begin() as connection:
+        assert ("STORE-001", date(2026, 3, 21)) in newly_complete_days(connection, now=console.clock[0])
+    assert world.rows(
+        "select complete, missing_windows from day_release where business_date = '2026-03-21'"
+        " and store_id = 'STORE-001'"
+    ) == [(False, 2)]
+    assert audited(world, "feeds.release") == [("olga", "Amazon has lost them")]
+
+
+def test_an_item_that_amazon_refused_goes_again(console: Console, world: World) -> None:
+    olga, path = console.as_("olga"), "/catalog?by=amazon"
+    assert "no such unit" in olga.get(path).text
+    assert olga.post(path, item="STORE-001|COLA").status_code == 409
+    assert olga.post(path, item="STORE-001|MILK", reason="x").status_code == 409
+    assert console.as_("fay").post(path, "/", item="STORE-001|COLA", reason="x").status_code == 403
+    assert "goes to Amazon again" in said(olga, olga.post(path, item="STORE-001|COLA", reason="they know the unit now"))
+    assert world.rows("select 1 from catalog_refusal") == []
+    assert audited(world, "catalog.retry") == [("olga", "they know the unit now")]
 
 
 def test_what_people_write_is_text_and_stays_text(console: Console, world: World) -> None:

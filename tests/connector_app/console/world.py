@@ -81,10 +81,21 @@ def furnish(engine: Engine, folder: Path) -> World:
         connection.execute(
             text(
                 "with file as (insert into feed_file (bucket, key, version, announced_at, store_id, window_end, state,"
-                " received_at, rows_read, rows_applied, rows_quarantined) values ('b', 'm/orders.csv', '1', :at,"
-                " :store, :at, 'INGESTED', :at, 2, 1, 1) returning file_id)"
+                " received_at, rows_read, rows_applied, rows_quarantined, copy_key)"
+                " values ('b', 'm/orders.csv', '1', :at,"
+                " :store, :at, 'INGESTED', :at, 2, 1, 1, 'copies/orders.csv') returning file_id)"
                 " insert into feed_quarantine (file_id, line, column_name, reason, raw)"
                 " select file_id, 2, 'total', 'not a number', '{\"total\": \"<b>12,x</b>\"}' from file"
+            ),
+            {"store": shop.store_id, "at": STARTED},
+        )
+        connection.execute(
+            text(
+                "with batch as (insert into catalog_batch (run_id, kind, state, store_id, item_count, intended_at)"
+                " select max(run_id), 'UPLOAD', 'DONE', :store, 1, :at from catalog_run returning batch_id)"
+                " insert into catalog_refusal (store_id, item_sku, content_hash, kind, batch_id, error_code,"
+                " error_message, refused_at) select :store, 'COLA', 'h', 'UPLOAD', batch_id, 'E1', 'no such unit', :at"
+                " from batch"
             ),
             {"store": shop.store_id, "at": STARTED},
         )
@@ -104,6 +115,7 @@ def furnish(engine: Engine, folder: Path) -> World:
     world.ids["parked"] = _park(world)
     _bend_a_day(world, folder)
     _bring_files(world)
+    world.trips["captured"] = _captured(world)
     world.ids["refund"] = _ask_for_a_refund(world, by="sam")
     world.ids["own_refund"] = _ask_for_a_refund(world, by="Fay")
     return world
@@ -182,13 +194,18 @@ def _bring_files(world: World) -> None:
         )
 
 
-def _ask_for_a_refund(world: World, *, by: str) -> int:
+def _captured(world: World) -> str:
     trip = world.shop.cart(("SOAP", "1"))
-    world.trips[f"refund of {by}"] = trip
     world.shop.do(
         "update charge set state = 'CAPTURED', captured = total, authorized = total, next_attempt_at = null"
         " where shopping_trip_id = :t", t=trip,
     )  # fmt: skip
+    return trip
+
+
+def _ask_for_a_refund(world: World, *, by: str) -> int:
+    trip = _captured(world)
+    world.trips[f"refund of {by}"] = trip
     with world.engine.begin() as connection:
         request = int(
             connection.execute(

@@ -46,6 +46,54 @@ CONSOLE: tuple[tuple[str, str], ...] = (
         "CREATE INDEX ix_charge_created ON charge (created_at, shopping_trip_id)",
         "drop index ix_charge_created",
     ),
+    # the console's list of breaks, from the newest day back
+    (
+        "CREATE INDEX ix_reconciliation_break_day ON reconciliation_break (business_date, break_id)",
+        "drop index ix_reconciliation_break_day",
+    ),
+    # what staff ask of the next run of the files' pipeline
+    (
+        "ALTER TABLE feed_file ADD COLUMN retry_asked_at timestamp with time zone",
+        "alter table feed_file drop column retry_asked_at",
+    ),
+    (
+        "COMMENT ON COLUMN feed_file.retry_asked_at IS 'a person wants it taken from our copy again'",
+        "comment on column feed_file.retry_asked_at is null",
+    ),
+    (
+        "CREATE INDEX ix_feed_file_retry ON feed_file (file_id) WHERE retry_asked_at IS NOT NULL",
+        "drop index ix_feed_file_retry",
+    ),
+    (
+        "CREATE TABLE day_release_wanted (store_id varchar(255) NOT NULL, business_date date NOT NULL,"
+        " wanted_at timestamp with time zone NOT NULL, wanted_by text NOT NULL,"
+        " CONSTRAINT pk_day_release_wanted PRIMARY KEY (store_id, business_date))",
+        "drop table day_release_wanted",
+    ),
+    (
+        "COMMENT ON COLUMN day_release_wanted.business_date IS 'is released with the windows that it has'",
+        "comment on column day_release_wanted.business_date is null",
+    ),
+    (
+        "GRANT SELECT ON day_release_wanted TO backroom_pipeline, backroom_console, backroom_reader",
+        "revoke all on day_release_wanted from backroom_pipeline, backroom_console, backroom_reader",
+    ),
+    (
+        "GRANT INSERT ON day_release_wanted, refund_request, refund_request_line TO backroom_console",
+        "revoke insert on day_release_wanted, refund_request, refund_request_line from backroom_console",
+    ),
+    (
+        "GRANT UPDATE (retry_asked_at) ON feed_file TO backroom_console",
+        "revoke update (retry_asked_at) on feed_file from backroom_console",
+    ),
+    (
+        "GRANT UPDATE (state) ON feed_quarantine TO backroom_console",
+        "revoke update (state) on feed_quarantine from backroom_console",
+    ),
+    (
+        "GRANT DELETE ON catalog_refusal TO backroom_console",
+        "revoke delete on catalog_refusal from backroom_console",
+    ),
 )
 PORTAL: tuple[tuple[str, str], ...] = (
     # a shopper's own trips, on each page

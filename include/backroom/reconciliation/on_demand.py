@@ -1,0 +1,48 @@
+"""The report of any range of days, of one store or of all, written anew when somebody asks for it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+from backroom.errors import BackroomError
+from backroom.reconciliation import months, pages, periods, report
+from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.report import Written
+
+COMPANY: Final = "company"
+MOST_DAYS: Final = 366
+
+
+def write(connection: Connection, *, store_id: str | None, first: date, last: date, folder: Path) -> Written:
+    """These days (both included) into `folder`, which nothing else need keep; None is all stores but test stores.
+
+    A month that was closed is as it was closed. Raises BackroomError for a range that is empty, longer than a year, or
+    of which no day was reconciled.
+    """
+    if last < first:
+        raise BackroomError(f"the period ends on {last}, before it begins on {first}")
+    if (last - first).days >= MOST_DAYS:
+        raise BackroomError(f"a report is about {MOST_DAYS} days at most")
+    chosen = [store_id] if store_id else periods.stores(connection, first=first, last=last)
+    if not chosen:
+        raise BackroomError(f"no store was reconciled from {first} to {last}; `backroom reconcile day` first")
+    days = [_of(connection, one, first, last) for one in chosen]
+    return report.write_period(
+        connection, days, stem=store_id or COMPANY, folder=folder, title=days[0].name if store_id else "All stores",
+        as_of=max(day.as_of for day in days),
+    )  # fmt: skip
+
+
+def _of(connection: Connection, store_id: str, first: date, last: date) -> StoreDay:
+    if first == last:
+        runs = pages.newest_runs(connection, business_date=first, store_id=store_id)
+        if not runs:
+            raise BackroomError(f"{store_id} was not reconciled for {first}; `backroom reconcile day` first")
+        return pages.of_run(connection, runs[0])
+    if first.day == 1 and last == report.last_of_month(first):
+        return months.of_month(connection, store_id=store_id, month=first)
+    return periods.of_store(connection, store_id=store_id, first=first, last=last)
