@@ -51,6 +51,9 @@ def guard(app: Flask, open_endpoints: frozenset[str]) -> None:
         cookie = request.cookies.get(SESSION_COOKIE, "")
         member = _member(cookie)
         if member is None:
+            if request.method == "GET" and request.headers.get("HX-Request"):
+                # a part of a page was asked for by script: the whole page goes to sign in
+                return Response("", 200, {"HX-Redirect": url_for("access.sign_in", next=_here())})
             if request.method == "GET":
                 return redirect(url_for("access.sign_in", next=_here()), 303)
             raise Refused(401, "Your session has ended; nothing was changed. Sign in and do it again.")

@@ -34,13 +34,13 @@ from connector_app.console.pages import (
 )
 
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "access.sign_in", "access.begin", "static"})
-"""They ask for no session: health, the way in, and the stylesheet."""
+"""They ask for no session: health, the way in, the stylesheet and the one script."""
 PAGES = (today, reviews, reports, breaks, carts, refused, charges, debts, refunds, feeds, catalog, audit)
 QUIET = frozenset({"health.healthz", "health.readyz", "static"})
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-        "base-uri 'none'"
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

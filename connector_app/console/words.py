@@ -17,6 +17,15 @@ from backroom.money import places
 from backroom.staff import sign_in as staff
 from backroom.staff.permissions import Permission
 
+HTMX = json.dumps(
+    {
+        "allowEval": False, "allowScriptTags": False, "includeIndicatorStyles": False, "selfRequestsOnly": True,
+        "historyCacheSize": 0,  # no page is kept in the browser's storage: going back loads it anew
+        "refreshOnHistoryMiss": True,
+        "responseHandling": [{"code": "204", "swap": False}, {"code": "...", "swap": True}],  # errors are pages too
+    }
+)  # fmt: skip
+"""How the one script behaves, told in a `meta`: nothing is evaluated, and nothing of a page is kept."""
 _COMMAND = re.compile(r"`([^`]{1,200})`")
 MENU = (
     ("Today", "today.today", Permission.SEE_TODAY),
@@ -87,11 +96,12 @@ def known(value: Any) -> str:
 def _every_page() -> dict[str, Any]:
     who = g.get("member")
     if who is None:
-        return {"member": None, "menu": ()}
+        return {"member": None, "menu": (), "htmx_config": HTMX}
     with transaction() as connection:
         notice = staff.take_notice(connection, who)
     return {
         "member": who,
+        "htmx_config": HTMX,
         "may": lambda name: who.may(Permission[name]),
         "menu": [(title, url_for(endpoint), _here(endpoint)) for title, endpoint, need in MENU if who.may(need)],
         "notice": notice,

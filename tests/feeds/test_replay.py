@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from backroom.clock import business_day_bounds
-from backroom.feeds import agreement, dead_letters, events
+from backroom.feeds import agreement, dead_letters, events, mending
 from backroom.feeds.aws import Aws
 from backroom.feeds.replay import NotReplayable, replay_day, retry, retryable
 from backroom.feeds.watching import watch_gaps, watch_orders
@@ -48,8 +48,12 @@ def test_a_file_of_a_new_store_comes_in_by_a_retry_after_the_store_was_added(
     amazon.write(as_csv(order(storeId="STORE-777")), store="STORE-777")
     assert take_in(clean, aws)[0].state == "FAILED"
     add_store(clean, "STORE-777")
-    (result,) = retry(clean, aws, file_ids=set_aside(clean, "STORE-777"), now=NOW)
+    (file_id,) = set_aside(clean, "STORE-777")
+    with clean.begin() as connection:
+        mending.ask_retry(connection, file_id, by="olga", reason="the store was added", now=NOW)
+    (result,) = mending.retry_asked(clean, aws, now=NOW)
     assert (result.state, result.rows_applied) == ("INGESTED", 2)
+    assert mending.retry_asked(clean, aws, now=NOW) == []  # what was done is not wanted any more
     assert ask(clean, "select store_id, order_total from amazon_order") == [("STORE-777", Decimal("8.1000"))]
     assert set_aside(clean) == []
 

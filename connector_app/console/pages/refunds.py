@@ -101,7 +101,7 @@ def _number(what: str, said: str) -> Decimal:
         number = Decimal(said)
     except InvalidOperation as error:
         raise Refused(422, f"{what} is no number.") from error
-    if not number.is_finite() or abs(number) >= 10**9 or -number.normalize().as_tuple().exponent > 6:
+    if not number.is_finite() or abs(number) >= 10**9 or round(number, 6) != number:
         raise Refused(422, f"{what} is out of bounds.")
     return number
 

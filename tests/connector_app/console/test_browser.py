@@ -105,6 +105,19 @@ def test_a_day_s_work_of_finance_and_operations(chromium: Browser, address: str,
     assert looked == {title: [] for title in looked}
     assert len(looked) >= 10
 
+    page.goto(f"{address}/debts")
+    page.evaluate("window.same = true")
+    page.get_by_label("State").select_option("all")
+    page.get_by_role("button", name="Filter").press("Enter")
+    page.wait_for_url("**/debts?state=all*")
+    page.get_by_role("link", name=world.trips["debt"]).wait_for()
+    assert page.evaluate("[window.same, document.activeElement.id]") == [True, "f-filter"]  # the list alone is new
+    assert accessible(page) == []
+    kept = page.evaluate("[...Object.entries(localStorage), ...Object.entries(sessionStorage)]")
+    assert kept == [["htmx-current-path-for-history", "/debts?state=all&bucket=any&store=&who="]]  # no page
+    page.go_back()
+    page.wait_for_url(f"{address}/debts")
+
     page.goto(f"{address}/charges")
     page.get_by_role("link", name="Unknown capture").click()
     picture(page, "case", whole=True)
@@ -119,7 +132,19 @@ def test_a_day_s_work_of_finance_and_operations(chromium: Browser, address: str,
     page.get_by_label("Reason").fill("rounding, agreed with Amazon")
     page.get_by_role("button", name="Force the match").click()
     assert "No money has moved" in page.get_by_role("status").inner_text()
+    page.goto(f"{address}/months/2026-03/STORE-002")
+    picture(page, "month", whole=True)
+    assert accessible(page) == []
+    page.goto(f"{address}/refunds/ask?trip={world.trips['captured']}")
+    page.get_by_role("radio", name="Lines").check()
+    page.get_by_role("checkbox", name="Line 1").check()
+    page.get_by_label("Reason").fill("a cracked lid")
+    picture(page, "refund-ask", whole=True)
+    assert accessible(page) == []
+    page.get_by_role("button", name="Ask for the refund").click()
+    assert "goes its way" in page.get_by_role("status").inner_text()
     page.goto(f"{address}/reports")
+    picture(page, "reports-and-months")
     page.get_by_role("link", name="Open").click()
     assert "finance report" in page.title()
     assert [one for one in complaints if "status of 4" not in one] == []
@@ -143,10 +168,18 @@ def test_a_bad_cart_is_resolved_on_a_phone_without_javascript(chromium: Browser,
     seen = chromium.new_context(viewport=PHONE)  # type: ignore[arg-type]
     page = seen.new_page()
     sign_in(page, address, "olga")
-    for path in ("/", "/cases", "/gaps", "/quarantine", "/catalog", f"/carts/{world.trips['bad']}"):
+    for path in ("/", "/cases", "/gaps", "/quarantine", "/catalog?by=amazon", f"/carts/{world.trips['bad']}"):
         page.goto(address + path)
         assert (path, fits(page)) == (path, True)
-        if path in ("/", "/quarantine"):
+        if path in ("/", "/quarantine", "/gaps", "/catalog?by=amazon"):
             assert accessible(page) == []
         picture(page, f"phone{path.replace('/', '-')[:12]}")
+    seen.close()
+    seen = chromium.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = seen.new_page()
+    sign_in(page, address, "fay")
+    for path in ("/months", "/months/2026-03/STORE-002", f"/refunds/ask?trip={world.trips['captured']}", "/reports"):
+        page.goto(address + path)
+        assert (path, fits(page)) == (path, True)
+        picture(page, f"phone-fay{path.replace('/', '-')[:12]}", whole=True)
     seen.close()
