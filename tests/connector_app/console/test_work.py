@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from backroom.feeds.completeness import newly_complete_days
@@ -20,7 +21,7 @@ def said(browser: Browser, answer: TestResponse) -> str:
 
 def audited(world: World, action: str) -> list[tuple[str, str]]:
     """(who, why) of each entry of that action."""
-    return world.rows("select actor, reason from audit_entry where action = :action order by entry_id", action=action)  # type: ignore[return-value]
+    return world.rows("select actor, reason from audit_entry where action = :action order by entry_id", action=action)
 
 
 def test_a_case_decided_here_is_settled_for_airflow_and_the_second_decision_does_not_count(
@@ -234,11 +235,20 @@ def test_quarantined_rows_are_taken_again_or_dismissed(console: Console, world: 
     assert console.as_("fay").post("/quarantine", do="dismiss", row=row, reason="x").status_code == 403
     assert "to be taken again" in said(olga, olga.post("/quarantine", do="retry", row=row, reason="a store was added"))
     assert world.one("select retry_asked_at from feed_file where file_id = :f", f=file) == console.clock[0]
+    with world.engine.begin() as connection:
+        connection.execute(
+            text("update feed_file set state = 'FAILED', retry_asked_at = null where file_id = :f"), {"f": file}
+        )
+    assert f'value="{file}|0"' in olga.get("/gaps?state=FAILED").text
+    assert "taken from our copy again" in said(
+        olga, olga.post("/quarantine", "/gaps", do="retry", row=f"{file}|0", reason="the header is known now")
+    )
+    assert world.one("select retry_asked_at from feed_file where file_id = :f", f=file) == console.clock[0]
     assert "is dismissed" in said(olga, olga.post("/quarantine", do="dismiss", row=row, reason="Amazon's test row"))
     assert world.one("select state from feed_quarantine") == "DISMISSED"
     assert "not a number" not in olga.get("/quarantine").text
     assert audited(world, "feeds.quarantine.retry") + audited(world, "feeds.quarantine.dismiss") == [
-        ("olga", "a store was added"), ("olga", "Amazon's test row"),
+        ("olga", "a store was added"), ("olga", "the header is known now"), ("olga", "Amazon's test row"),
     ]  # fmt: skip
 
 
