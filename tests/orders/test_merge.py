@@ -62,7 +62,7 @@ def bring_in(engine: Engine, files: Sequence[File]) -> list[Merged]:
             prepare(connection)
         for number, file in enumerate(files, start=1):
             with connection.begin():
-                stage(connection, io.BytesIO(file.content))
+                stage(connection, io.BytesIO(file.content), store_id=STORE, currency="USD")
                 assert judge(connection, file_id=number, store_id=STORE, currency="USD", keep=False) == 0
                 merged.append(
                     merge(

@@ -89,7 +89,7 @@ def _send(connection: Connection, orders: dict[str, list[list[str]]]) -> list[di
         sent += bent
     assert left == []
     staging.prepare(connection)
-    assert staging.stage(connection, io.BytesIO(_csv(sent))) == len(sent)
+    assert staging.stage(connection, io.BytesIO(_csv(sent)), store_id=STORE, currency="USD") == len(sent)
     assert staging.judge(connection, file_id=1, store_id=STORE, currency="USD", keep=True) == 0, _bad(connection)
     merge(connection, file_id=1, window_end=MARCH, sequencer="1", time_zone="America/New_York")
     return truth

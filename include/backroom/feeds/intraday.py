@@ -133,7 +133,7 @@ def _locked(connection: Connection, file_id: int) -> Row:
 
 
 def _bring_in(connection: Connection, file: Row, content: BinaryIO, now: datetime) -> FileResult:
-    read = stage(connection, content)
+    read = stage(connection, content, store_id=file.store_id, currency=file.currency)
     state, reason, bad, merged = "INGESTED", None, 0, Merged(0, 0)
     if read:
         if file.same_as is not None:

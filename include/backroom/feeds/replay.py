@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, text
 from backroom.errors import BackroomError
 from backroom.feeds.aws import Aws
 from backroom.feeds.intraday import FileResult, ingest_all, read_ahead
-from backroom.feeds.staging import judge, prepare, stage
+from backroom.feeds.staging import clear, judge, prepare, stage
 from backroom.orders.merge import merge
 from backroom.stores.registry import get_store
 
@@ -76,7 +76,7 @@ def replay_day(engine: Engine, aws: Aws, *, store_id: str, business_date: date) 
         for file_id, content in read_ahead(readers, aws, list(files), {one: f.copy_key for one, f in files.items()}):
             file = files[file_id]
             with content:
-                stage(connection, content)
+                stage(connection, content, store_id=store_id, currency=store.currency)
             judge(connection, file_id=file_id, store_id=store_id, currency=store.currency, keep=False)
             connection.execute(_OTHER_DAYS, {**day, "zone": store.time_zone})
             merge(
@@ -86,7 +86,7 @@ def replay_day(engine: Engine, aws: Aws, *, store_id: str, business_date: date) 
                 sequencer=file.sequencer,
                 time_zone=store.time_zone,
             )
-            connection.execute(text("truncate staged_order, staged_bad"))
+            clear(connection)
         after = connection.execute(_FINGERPRINT, day).one()
         connection.execute(text("drop table replayed_order"))
         if tuple(before) != tuple(after):
@@ -133,8 +133,8 @@ _FORGET_ORDERS = (
 # Files overlap days: of each, only the orders of this day, and those that were in it.
 _OTHER_DAYS = text(
     """
-    delete from staged_order s
-    where cast(cast(s.trip_ended_at as timestamptz) at time zone :zone as date) <> :day
+    delete from staged_line s
+    where cast(s.trip_ended_at at time zone :zone as date) <> :day
         and not exists (select from replayed_order r where (r.store_id, r.order_id) = (s.store_id, s.order_id))
     """
 )

@@ -1,7 +1,9 @@
-"""A file's rows as text in a temporary table, judged there: each bad row gets the first rule that it breaks.
+"""A file's rows in temporary tables, judged there: each bad row gets the first rule that it breaks.
 
-A plain file (no quotes, no blanks around values, the layout's columns alone) goes to PostgreSQL as it is; any other is
-taken apart row by row, which is slower and says of each torn row what is wrong. What stays is the same.
+A file whose every row is sound (feeds/sound_rows.py), as nearly all are, goes to PostgreSQL as it is, straight into
+typed columns. A plain file (no quotes, no blanks around values, the layout's columns alone) is copied as text and
+judged in SQL; any other is taken apart row by row, which is slower and says of each torn row what is wrong. What stays
+is the same: the good rows, typed, in the file's order, in staged_line.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from backroom.feeds.layout import WrongHeader, columns, positions
+from backroom.feeds.sound_rows import Unsound, sound_only
 
 _INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$"
 _AMOUNT = r"^\d{1,10}(\.\d{1,4})?$"
@@ -72,8 +75,15 @@ def _rules() -> list[tuple[str, str, str]]:
     return rules
 
 
+def _type(name: str) -> str:
+    if name in (*_AMOUNTS, "quantity"):
+        return "numeric"
+    return "timestamptz" if name in _INSTANTS else "integer" if name == "line_number" else "text"
+
+
 _RULES = _rules()
 _OURS = tuple(columns().values())
+_TEXTS = ", ".join(name for name in _OURS if _type(name) == "text")
 _BLOCK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 _NOT_PLAIN = (b'"', b" ,", b", ", b" \n", b"\n ", b" \r", b"\t", b"\0", b"\\.")
@@ -86,7 +96,19 @@ _TABLES = (
     ) on commit delete rows
     """,
     "create temporary table if not exists staged_bad (line integer, rule integer) on commit delete rows",
+    f"""
+    create temporary table if not exists staged_line (
+        {", ".join(f"{name} {_type(name)}" for name in _OURS)}
+    ) on commit delete rows
+    """,
+    "create temporary table if not exists staged_doubt (order_id text) on commit delete rows",
 )
+_TYPED = text(
+    f"insert into staged_line select {', '.join(f'cast({name} as {_type(name)})' for name in _OURS)}"  # noqa: S608
+    " from staged_order where line not in (select line from staged_bad) order by line"
+)
+_AS_TEXT = text("select exists (select from staged_order)")
+_CLEAR = text("truncate staged_order, staged_bad, staged_line, staged_doubt")
 # a CASE tries its branches in order, so that a later rule may rely on the earlier ones
 _CASES = " ".join(f"when {condition} then {number}" for number, (_, condition, _) in enumerate(_RULES, start=1))
 
@@ -151,16 +173,25 @@ def prepare(connection: Connection) -> None:
         connection.execute(text(table))
 
 
-def stage(connection: Connection, content: BinaryIO) -> int:
+def clear(connection: Connection) -> None:
+    """Empty the staging tables: between two files of one transaction."""
+    connection.execute(_CLEAR)
+
+
+def stage(connection: Connection, content: BinaryIO, *, store_id: str, currency: str) -> int:
     """COPY a file's rows into staging, streaming. Returns how many. Raises WrongHeader or Undecodable.
 
-    `content` can be sought in. Gzip is known by its first bytes and unpacked on the way.
+    `content` can be sought in. Gzip is known by its first bytes and unpacked on the way. `judge` must follow, with the
+    same store and currency.
     """
     packed = content.read(2) == b"\x1f\x8b"
     content.seek(0)
     plain = cast("BinaryIO", gzip.GzipFile(fileobj=content, mode="rb")) if packed else content
     try:
-        rows = _stage_whole(connection, plain)
+        rows = _stage_sound(connection, plain, store_id, currency)
+        if rows is None:
+            plain.seek(0)
+            rows = _stage_whole(connection, plain)
         if rows is None:
             plain.seek(0)
             rows = _stage_by_row(connection, plain)
@@ -173,14 +204,37 @@ class _NotPlain(Exception):
     """The file must be taken apart row by row."""
 
 
-def _stage_whole(connection: Connection, content: BinaryIO) -> int | None:
-    """The rows of a plain file; None where it is not plain, and staging is as it was."""
+def _header(content: BinaryIO) -> list[str] | None:
+    """The names of a plain header with the layout's columns alone, else None."""
     header = content.readline(_LONGEST_HEADER)
     try:
         names = header.removeprefix(_BOM).decode("utf-8").strip().split(",")
     except UnicodeDecodeError:
         return None
-    if sorted(names) != sorted(columns()):
+    return names if sorted(names) == sorted(columns()) else None
+
+
+def _stage_sound(connection: Connection, content: BinaryIO, store_id: str, currency: str) -> int | None:
+    """The rows of a file without one bad row, typed; None where any may be bad, and staging is as it was."""
+    names = _header(content)
+    if names is None:
+        return None
+    ours = [columns()[name] for name in names]
+    try:
+        with connection.begin_nested(), _cursor(connection) as cursor:
+            command = f"copy staged_line ({', '.join(ours)}) from stdin (format csv, force_not_null ({_TEXTS}))"
+            with cursor.copy(command.encode()) as copy:
+                for block in sound_only(content, tuple(ours), store_id, currency):
+                    copy.write(block)
+            return cursor.rowcount
+    except (Unsound, psycopg.DataError):
+        return None
+
+
+def _stage_whole(connection: Connection, content: BinaryIO) -> int | None:
+    """The rows of a plain file; None where it is not plain, and staging is as it was."""
+    names = _header(content)
+    if names is None:
         return None
     connection.execute(text("select setval('pg_temp.staged_order_line_seq', 1)"))
     ours = ", ".join(columns()[name] for name in names)
@@ -232,11 +286,12 @@ def _stage_by_row(connection: Connection, content: BinaryIO) -> int:
 
 
 def judge(connection: Connection, *, file_id: int, store_id: str, currency: str, keep: bool) -> int:
-    """Mark bad rows, quarantine them unless `keep` is false, and take them out. Returns how many there were."""
-    bad = connection.execute(_JUDGE, {"store": store_id, "currency": currency}).rowcount
-    if not bad:
+    """Quarantine the bad rows unless `keep` is false; the others are in staged_line. Returns how many were bad."""
+    if not connection.execute(_AS_TEXT).scalar_one():
         return 0
-    if keep:
+    bad = connection.execute(_JUDGE, {"store": store_id, "currency": currency}).rowcount
+    connection.execute(_TYPED)
+    if bad and keep:
         connection.execute(
             _QUARANTINE,
             {
@@ -245,7 +300,6 @@ def judge(connection: Connection, *, file_id: int, store_id: str, currency: str,
                 "reasons": [reason for _, _, reason in _RULES],
             },
         )
-    connection.execute(text("delete from staged_order using staged_bad where staged_bad.line = staged_order.line"))
     return bad
 
 

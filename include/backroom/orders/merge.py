@@ -26,19 +26,28 @@ class Merged:
 
 
 def merge(connection: Connection, *, file_id: int, window_end: datetime, sequencer: str, time_zone: str) -> Merged:
-    """Bring in what stands in the session's table staged_order, all of it judged good. `time_zone` is the store's."""
+    """Bring in what stands in the session's table staged_line: good rows of one store. `time_zone` is the store's."""
     given = {"file": file_id, "window_end": window_end, "sequencer": sequencer, "zone": time_zone}
+    counted = connection.execute(_COUNT).one()
+    given["repeated"] = counted.repeated
     days: dict[date, bool] = {row.day: row.changed for row in connection.execute(text(_ORDERS), given)}
-    row = connection.execute(text(_LINES), given).one()
+    upsert = _UPSERT_NEWEST if counted.repeated else _UPSERT
+    if not connection.execute(_ANY_DOUBT).scalar_one():
+        return Merged(connection.execute(text(upsert), given).rowcount, 0, days)
+    row = connection.execute(text(_REPORTING.format(upsert)), given).one()
     if doubtful := connection.execute(_DOUBTFUL).all():
         connection.execute(
             _SETTLE_LINES,
             {"stores": [row.store_id for row in doubtful], "orders": [row.order_id for row in doubtful]},
         )
     days.update(dict.fromkeys(row.changed_days or (), True))
-    return Merged(row.applied, row.offered - row.applied, days)
+    return Merged(row.applied, counted.rows - row.applied, days)
 
 
+_COUNT = text(
+    "select coalesce(sum(times), 0) as rows, coalesce(bool_or(times > 1), false) as repeated"
+    " from (select count(*) as times from staged_line group by order_id, line_number) t"
+)
 # Windows overlap, so most rows come again unchanged, as a higher version: only what differs changes a day.
 _ORDER_FACTS = (
     "shopping_trip_id, business_date, status, entry_method, trip_started_at, trip_ended_at, currency, order_total,"
@@ -51,27 +60,36 @@ def _of(row: str, columns: str) -> str:
     return ", ".join(f"{row}.{name.strip()}" for name in columns.split(","))
 
 
+# Rows lie in staged_line in the file's order, so that ctid tells the last one. An order is in doubt unless we did not
+# have it, and all its lines are of one updatedAt and add up: the others need no look at lines that we have.
 _ORDERS = f"""
-with newest as materialized (
-    select distinct on (store_id, order_id) store_id, order_id, shopping_trip_id,
-        (cast(trip_ended_at as timestamptz) at time zone :zone)::date as business_date, status, entry_method,
-        cast(trip_started_at as timestamptz) as trip_started_at, cast(trip_ended_at as timestamptz) as trip_ended_at,
-        currency, cast(order_total as numeric) as order_total, cast(authorized as numeric) as authorized,
-        cast(captured as numeric) as captured, cast(refunded as numeric) as refunded,
-        nullif(card_brand, '') as card_brand, nullif(card_last_four, '') as card_last_four,
-        nullif(reconciliation_id, '') as reconciliation_id, cast(updated_at as timestamptz) as updated_at
-    from staged_order
-    order by store_id, order_id, cast(updated_at as timestamptz) desc, line desc
+with head as materialized (
+    select order_id, max(ctid) as last, min(updated_at) as oldest, max(updated_at) as latest, sum(price + tax) as added
+    from staged_line group by order_id
+), place as materialized (
+    select order_id, last, added, false as mixed from head where oldest = latest
+    union all
+    select order_id, max(s.ctid), min(h.added), true from head h join staged_line s using (order_id)
+    where h.oldest <> h.latest and s.updated_at = h.latest group by order_id
+), newest as materialized (
+    select s.*, cast(s.trip_ended_at at time zone :zone as date) as business_date, p.mixed, p.added
+    from place p join staged_line s on s.ctid = p.last
 ), upserted as (
     insert into amazon_order (store_id, order_id, {_ORDER_FACTS}, updated_at, window_end, sequencer)
-    select store_id, order_id, {_ORDER_FACTS}, updated_at, :window_end, :sequencer from newest
+    select store_id, order_id, shopping_trip_id, business_date, status, entry_method, trip_started_at, trip_ended_at,
+        currency, order_total, authorized, captured, refunded, nullif(card_brand, ''), nullif(card_last_four, ''),
+        nullif(reconciliation_id, ''), updated_at, :window_end, :sequencer from newest
     on conflict (store_id, order_id) do update set
         ({_ORDER_FACTS}, updated_at, window_end, sequencer)
         = ({_of("excluded", _ORDER_FACTS)}, excluded.updated_at, excluded.window_end, excluded.sequencer)
     where (excluded.updated_at, excluded.window_end, excluded.sequencer)
         > (amazon_order.updated_at, amazon_order.window_end, amazon_order.sequencer)
-    returning old.business_date as was, new.business_date as day, old.order_id is null
+    returning new.order_id, old.order_id is null as fresh, old.business_date as was, new.business_date as day,
+        old.order_id is null
         or ({_of("old", _ORDER_FACTS)}) is distinct from ({_of("new", _ORDER_FACTS)}) as changed
+), doubted as (
+    insert into staged_doubt select n.order_id from newest n left join upserted u on u.order_id = n.order_id
+    where u.fresh is not true or n.mixed or n.added <> n.order_total or :repeated
 )
 select day, bool_or(changed) as changed
 from (
@@ -79,40 +97,41 @@ from (
     union all select day, changed from upserted
     union all select was, true from upserted where was <> day
 ) as spoken_of group by day
-""".replace("::", "\\:\\:")  # noqa: S608 - names from the lists above
+"""  # noqa: S608 - names from the lists above
 
-_LINES = f"""
-with newest as (
-    select distinct on (store_id, order_id, line_number) store_id, order_id, cast(line_number as integer) as number,
-        item_sku, cast(quantity as numeric) as quantity, unit, cast(list_price as numeric) as list_price,
-        cast(price as numeric) as price, cast(promotion as numeric) as promotion, cast(tax as numeric) as tax,
-        cast(updated_at as timestamptz) as updated_at
-    from staged_order
-    order by store_id, order_id, line_number, cast(updated_at as timestamptz) desc, line desc
-), applied as (
+_UPSERT = """
     insert into amazon_order_line (store_id, order_id, line_number, item_sku, quantity, unit, list_price, price,
         promotion, tax, updated_at, window_end, sequencer, file_id)
-    select store_id, order_id, number, item_sku, quantity, unit, list_price, price, promotion, tax, updated_at,
-        :window_end, :sequencer, :file from newest
+    select store_id, order_id, line_number, item_sku, quantity, unit, list_price, price, promotion, tax, updated_at,
+        :window_end, :sequencer, :file from staged_line
     on conflict (store_id, order_id, line_number) do update set item_sku = excluded.item_sku,
         quantity = excluded.quantity, unit = excluded.unit, list_price = excluded.list_price, price = excluded.price,
         promotion = excluded.promotion, tax = excluded.tax, updated_at = excluded.updated_at,
         window_end = excluded.window_end, sequencer = excluded.sequencer, file_id = excluded.file_id
     where (excluded.updated_at, excluded.window_end, excluded.sequencer)
         > (amazon_order_line.updated_at, amazon_order_line.window_end, amazon_order_line.sequencer)
+"""
+# only where the file repeats a line: the sort takes as long as the rest
+_UPSERT_NEWEST = _UPSERT.replace(
+    "from staged_line",
+    "from (select distinct on (order_id, line_number) * from staged_line"
+    " order by order_id, line_number, updated_at desc, ctid desc) as newest",
+)
+_REPORTING = f"""
+with applied as ({{}}
     returning new.store_id, new.order_id, old.order_id is null
         or ({_of("old", _LINE_FACTS)}) is distinct from ({_of("new", _LINE_FACTS)}) as changed
 )
-select (select count(*) from applied) as applied, (select count(*) from staged_order) as offered,
+select (select count(*) from applied) as applied,
     (select array_agg(distinct o.business_date) from (select distinct store_id, order_id from applied where changed) c
         join amazon_order o using (store_id, order_id)) as changed_days
 """  # noqa: S608 - names from the lists above
 
-# Most orders need no thought: all their lines are of the newest updatedAt and add up.
+_ANY_DOUBT = text("select exists (select from staged_doubt)")
 _DOUBTFUL = text(
     """
     select o.store_id, o.order_id
-    from (select distinct store_id, order_id from staged_order) t
+    from (select distinct store_id, order_id from staged_line join staged_doubt using (order_id)) t
     join amazon_order o using (store_id, order_id) join amazon_order_line l using (store_id, order_id)
     group by o.store_id, o.order_id
     having o.incomplete or sum(l.price + l.tax) <> o.order_total or bool_or(l.dropped or l.updated_at <> o.updated_at)
