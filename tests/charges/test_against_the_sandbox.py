@@ -100,9 +100,6 @@ def test_an_empty_cart_ends_its_hold(real: Books, sandbox: SandboxClient, begin:
 @pytest.mark.parametrize(
     ("operation", "fault"),
     [
-        ("adjust", "THROTTLED"),
-        ("adjust", "SERVER_ERROR"),
-        ("adjust", "DROPPED_BEFORE"),
         ("adjust", "DROPPED_AFTER"),
         ("adjust", "DECLINED_ONCE"),
         ("adjust", "PENDING"),

@@ -283,9 +283,7 @@ class TestWaiting:
     def test_a_service_that_is_not_there_stops_the_batch_and_changes_no_charge(
         self, books: Books, amazon: ScriptedAmazon
     ) -> None:
-        from backroom.amazon.payments import PaymentsClient
         from backroom.db.embedded import free_port
-        from tests.amazon.conftest import configured
 
         trip = books.trip()
         with PaymentsClient(configured(amazon_payments_url=f"http://127.0.0.1:{free_port()}")) as nobody:
