@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response as Answer
 
 from backroom.db.engine import engine, transaction
 from backroom.reconciliation import listing, months, on_demand
-from backroom.reconciliation.report import last_of_month
+from backroom.reconciliation.periods import last_of_month
 from backroom.staff.permissions import Permission
 from connector_app.console import asked
 from connector_app.console.access import member, needs
@@ -22,6 +23,8 @@ from connector_app.console.errors import Refused
 blueprint = Blueprint("reports", __name__)
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups"
 """A report is self-contained: its style is in it, and it runs nothing."""
+_DRAWING = threading.Lock()
+"""One report at a time in a process: what draws the charts keeps its style in one place for all threads."""
 TYPES = {"html": "text/html", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -72,7 +75,7 @@ def of_range(first: str, last: str, stem: str, kind: str) -> Response:
         begin, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError as error:
         raise Refused(400, "The days of a report are written as 2026-03-01.") from error
-    with tempfile.TemporaryDirectory() as folder, transaction() as connection:
+    with _DRAWING, tempfile.TemporaryDirectory() as folder, transaction() as connection:
         written = on_demand.write(
             connection, store_id=None if stem == on_demand.COMPANY else stem, first=begin, last=end,
             folder=Path(folder),

@@ -17,7 +17,7 @@ from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.reconciliation import periods
 from backroom.reconciliation.pages import StoreDay
-from backroom.reconciliation.report import last_of_month
+from backroom.reconciliation.periods import last_of_month
 
 
 class CloseRefused(BackroomError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection
 
 from backroom.errors import BackroomError
-from backroom.reconciliation import months, pages, periods, report
+from backroom.reconciliation import months, pages, periods
 from backroom.reconciliation.pages import StoreDay
-from backroom.reconciliation.report import Written
+
+if TYPE_CHECKING:
+    from backroom.reconciliation.report import Written
 
 COMPANY: Final = "company"
 MOST_DAYS: Final = 366
@@ -23,6 +25,8 @@ def write(connection: Connection, *, store_id: str | None, first: date, last: da
     A month that was closed is as it was closed. Raises BackroomError for a range that is empty, longer than a year, or
     of which no day was reconciled.
     """
+    from backroom.reconciliation import report  # loads what draws, for a second: only who asks for a report waits
+
     if last < first:
         raise BackroomError(f"the period ends on {last}, before it begins on {first}")
     if (last - first).days >= MOST_DAYS:
@@ -43,6 +47,6 @@ def _of(connection: Connection, store_id: str, first: date, last: date) -> Store
         if not runs:
             raise BackroomError(f"{store_id} was not reconciled for {first}; `backroom reconcile day` first")
         return pages.of_run(connection, runs[0])
-    if first.day == 1 and last == report.last_of_month(first):
+    if first.day == 1 and last == periods.last_of_month(first):
         return months.of_month(connection, store_id=store_id, month=first)
     return periods.of_store(connection, store_id=store_id, first=first, last=last)

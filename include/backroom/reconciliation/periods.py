@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -80,6 +81,11 @@ def of_store(connection: Connection, *, store_id: str, first: date, last: date) 
         late_changes=_rows(connection, _LATE_CHANGES, given, currency),
         by_day=tuple(_headline(run.business_date, run.figures) for run in runs),
     )
+
+
+def last_of_month(day: date) -> date:
+    """The last day of that day's month."""
+    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def missing_days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:

@@ -5,7 +5,6 @@ The same data gives the same bytes, but for the one time stamp at the head of th
 
 from __future__ import annotations
 
-from calendar import monthrange
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,6 +20,7 @@ from backroom.errors import BackroomError
 from backroom.money import places
 from backroom.reconciliation import charts, data_files, pages, workbook
 from backroom.reconciliation.pages import StoreDay
+from backroom.reconciliation.periods import last_of_month
 from backroom.reconciliation.sections import SECTIONS
 from backroom.reconciliation.verdict import MEANING
 
@@ -137,11 +137,6 @@ def _label(day: StoreDay) -> str:
     if first.day == 1 and last == last_of_month(first):
         return f"{first:%B %Y}"
     return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
-
-
-def last_of_month(day: date) -> date:
-    """The last day of that day's month."""
-    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def _beside(path: Path) -> Path:
