@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from datetime import timedelta
 
 from pypdf import PdfReader
@@ -114,6 +115,38 @@ def test_a_message_whose_fate_is_not_known_is_not_sent_again_until_somebody_asks
         [("FIRST", "UNKNOWN"), ("RESEND", "SENT")],
         ["ana@shopper.test"],
     )
+
+
+def test_a_receipt_that_can_not_be_written_keeps_no_other_waiting(desk: Desk) -> None:
+    def write(receipt: Receipt, address: str, language: str) -> Mail:
+        if receipt.shopping_trip_id == bad:
+            raise KeyError("a kind of line that nobody has seen")
+        return compose(receipt, address, language, portal="")
+
+    send(desk, Postbox())  # what other tests left
+    bad, good = desk.world.trip(), desk.world.trip()
+    with desk.world.engine.begin() as connection:
+        mails.find_due(connection, now=NOW)
+    composer, box = Composer(write, timedelta(0)), Postbox()
+    counts: Counter[str] = Counter()
+    with ReceiptDataClient(settings()) as client:
+        for day in range(mails.TRIES):
+            counts += mails.send_due(
+                desk.world.engine, desk.world.seal, box, client, composer, now=NOW + timedelta(days=day)
+            )
+    assert counts == {"SENT": 1, "LATER": mails.TRIES - 1, "REFUSED": 1}
+    assert (desk.mails(bad), desk.mails(good)) == ([("FIRST", "REFUSED")], [("FIRST", "SENT")])
+    shown = desk.world.rows("select problem from receipt_mail where shopping_trip_id = :t", t=bad)
+    assert shown == [{"problem": "it could not be written: KeyError"}]
+
+
+def test_where_receipts_begin_nobody_gets_one_for_long_ago(desk: Desk) -> None:
+    old, new = desk.world.trip(at=NOW - timedelta(days=9)), desk.world.trip()
+    with desk.world.engine.begin() as connection:
+        mails.find_due(connection, now=NOW)
+        mails.find_due(connection, now=NOW + timedelta(days=8))
+    assert (desk.mails(old), desk.mails(new)) == ([], [("FIRST", "DUE")])
+    desk.world.run("update receipt_mail set state = 'SENT' where shopping_trip_id = :t", t=new)
 
 
 def test_a_worker_that_is_gone_leaves_its_message_unknown(desk: Desk) -> None:

@@ -88,9 +88,12 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
         "insert into payment_instrument (shopper_id, processor, customer_token, method_token, brand, last_four,"
         " created_at) values ('person-to-erase', 'SANDBOX', 'cus', 'pm', 'VISA', '4242', :at)", at=NOW,
     )  # fmt: skip
+    heard_of(world, "person-to-erase", "card-to-erase", second)
     ask(world, "gone@shopper.test")
     ask(world, "gone@shopper.test")
     dag = dag_bag.dags["retention"]
+    for task in dag.tasks:
+        task.retries = 0  # a failure is not waited for
     before = everything(world.engine)
     assert dag.test(logical_date=NOW, run_conf={"dry_run": True}).state == "success"
     assert everything(world.engine) == before
@@ -106,6 +109,57 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
     assert [row["raw_body"] for row in rows] == [{}, {}]
     (entry,) = world.rows("select subject from audit_entry where action = 'shopper.erase'")
     assert entry["subject"].startswith("erased-")
+    (answer,) = world.rows("select convert_from(response_body, 'UTF8') as said from gate_decision")
+    assert json.loads(answer["said"]) == {"visitorDetails": {"id": entry["subject"], "type": "SHOPPER"}}
+
+
+def heard_of(world: Shopping, shopper: str, card: str, trip: str) -> None:
+    """What the gate, a scan, an authorization and a question about a trip leave of a person."""
+    said = json.dumps({"visitorDetails": {"id": shopper, "type": "SHOPPER"}}).encode()
+    values = {"shopper": shopper, "card": card, "trip": trip, "at": NOW - timedelta(days=2), "said": said,
+              "raw": json.dumps({"owed_by": shopper, "of": card})}  # fmt: skip
+    for statement in (
+        "insert into gate_decision (auth_event_id, request_id, store_id, key_hash, auth_event_at, status, reason,"
+        " shopper_id, response_body, raw_body, received_at) values (:trip, 'r', 'STORE-001', 'h', :at, 200, 'ADMITTED',"
+        " :shopper, :said, cast(:raw as jsonb) - 'of', :at)",
+        "insert into identity_answer (operation, idempotency_key, store_id, key_hash, status, reason, shopper_id,"
+        " response_body, raw_body, received_at) values ('SCAN', :trip, 'STORE-001', 'h', 200, 'x', :shopper, :said,"
+        " '{}', :at)",
+        "insert into shopper_authorization (gate_authentication_event_id, shopping_trip_id, store_id, shopper_identity,"
+        " risk_strategy, authorized, reason, body_hash, response_body, raw_body, received_at) values (:trip, :trip,"
+        " 'STORE-001', :card, 'RETAILER_MANAGED', true, 'x', 'h', '', cast(:raw as jsonb), :at)",
+        "insert into review_case (kind, subject, asked_by, question, known, choices, opened_at, decision, decided_by,"
+        " decided_at) values ('OLD_DEBT', :trip, 'debts', '?', cast(:raw as jsonb) - 'of', '[]', :at, 'wait', 'sam',"
+        " :at)",
+    ):
+        world.run(statement, **{name: value for name, value in values.items() if f":{name}" in statement})
+
+
+def test_a_card_that_only_its_authorization_tells_is_told_of_held_for_its_visit_and_erased(world: Shopping) -> None:
+    world.card_holder("card-heard-of", "heard@shopper.test")
+    trip = world.trip(None)
+    heard_of(world, "nobody-in-particular", "card-heard-of", trip)
+    world.run(
+        "insert into receipt_mail (shopping_trip_id, store_id, kind, state, asked_by, asked_at, address_sealed)"
+        " values (:t, 'STORE-001', 'FIRST', 'SENT', 'x', :at, 'sealed')", t=trip, at=NOW,
+    )  # fmt: skip
+    with world.engine.connect() as connection:
+        told = privacy.export(connection, world.seal, world.seal.index("heard@shopper.test"), now=NOW)
+    assert [one["shopping_trip_id"] for one in told["trips"]] == [trip]
+    ask(world, "heard@shopper.test")
+    assert privacy.erase_asked(world.engine, now=NOW - timedelta(hours=30)) == {"HELD": 1}
+    assert world.rows("select problem from privacy_request where state = 'HELD'") == [
+        {"problem": "a visit may not be over"}
+    ]
+    assert privacy.erase_asked(world.engine, now=NOW) == {"DONE": 1}
+    assert "card-heard-of" not in everything(world.engine)
+    assert world.rows("select address_sealed from receipt_mail where shopping_trip_id = :t", t=trip) == [
+        {"address_sealed": None}
+    ]
+    (card,) = world.rows(
+        "select state, brand, tail, expiration_year from trip_card where shopping_trip_id = :t", t=trip
+    )
+    assert card == {"state": "NOT_TOLD", "brand": None, "tail": None, "expiration_year": None}
 
 
 def test_erasure_waits_while_something_is_not_paid(world: Shopping) -> None:

@@ -52,7 +52,8 @@ def pdf(trip: str) -> Response:
 @blueprint.post("/trips/<trip>/mail")
 def mail(trip: str) -> AnyResponse:
     """Sends the receipt once more, to the address that is known already."""
-    own_receipt(trip)
+    if not own_receipt(trip).paid_for:
+        abort(404)
     with transaction() as connection:
         seal = seal_of(current_app.config["BACKROOM"])
         asked = mails.ask_again(connection, seal, trip, asked_by=visit.visitor().name, now=visit.now())

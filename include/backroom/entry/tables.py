@@ -36,7 +36,11 @@ shopper_authorization = Table(
     Column("shopping_trip_id", Identifier, index=True),
     Column("store_id", Identifier, nullable=False, index=True),
     Column(
-        "shopper_identity", Identifier, nullable=False, comment="Amazon's token for the card: owns the trip's debts"
+        "shopper_identity",
+        Identifier,
+        nullable=False,
+        index=True,
+        comment="Amazon's token for the card: owns the trip's debts",
     ),
     Column("risk_strategy", Text, nullable=False, comment="of the store, when it was asked"),
     Column("recommended", Boolean, comment="Amazon's recommendation, where it gave one"),

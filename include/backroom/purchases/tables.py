@@ -163,6 +163,12 @@ Index(
     purchase.c.shopper_identity,
     postgresql_where=purchase.c.shopper_id.is_not(None) & purchase.c.shopper_identity.is_not(None),
 )
+Index("ix_purchase_shopper", purchase.c.shopper_id, postgresql_where=purchase.c.shopper_id.is_not(None))
+Index(
+    "ix_purchase_card",
+    purchase.c.shopper_identity,
+    postgresql_where=purchase.c.shopper_id.is_(None) & purchase.c.shopper_identity.is_not(None),
+)
 Index("ix_purchase_bad_cart", purchase.c.trip_started_at, postgresql_where=purchase.c.state == "BAD_CART")
 
 purchase_line = Table(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, Engine, RowMapping, insert, select, text, update
 
 from backroom.amazon.outcomes import Outcome
@@ -25,8 +26,11 @@ from backroom.shoppers import contacts, rates
 from backroom.shoppers.contacts import Contact
 from backroom.shoppers.sealing import Seal
 
+_log = structlog.get_logger()
 LEASE: Final = timedelta(minutes=5)
 LOOKED_BACK: Final = timedelta(days=30)
+BEFORE_THE_FIRST: Final = timedelta(days=2)
+"""What was captured longer before the first receipt was ever due gets none: its shopper left long ago (ours)."""
 TRIES: Final = 5
 
 _FIND: Final = text(
@@ -40,6 +44,7 @@ _FIND: Final = text(
     on conflict (shopping_trip_id) where kind = 'FIRST' do nothing
     """
 )
+_BEGAN: Final = text("select asked_at from receipt_mail order by mail_id limit 1")
 _TAKE: Final = text(
     """
     update receipt_mail set attempts = attempts + 1, lease_until = :lease
@@ -71,8 +76,12 @@ class Composer:
 
 
 def find_due(connection: Connection, *, now: datetime) -> int:
-    """Makes the first receipt due of each trip whose capture is final; how many."""
-    return connection.execute(_FIND, {"now": now, "since": now - LOOKED_BACK}).rowcount
+    """Makes the first receipt due of each trip whose capture is final; how many.
+
+    Where receipts begin, or begin to be sent by Backroom, nobody gets one for what was charged weeks before.
+    """
+    began: datetime = connection.execute(_BEGAN).scalar() or now
+    return connection.execute(_FIND, {"now": now, "since": max(now - LOOKED_BACK, began - BEFORE_THE_FIRST)}).rowcount
 
 
 def ask_again(connection: Connection, seal: Seal, shopping_trip_id: str, *, asked_by: str, now: datetime) -> bool:
@@ -148,7 +157,13 @@ def _one(
     with engine.begin() as connection:
         receipt = receipt_of(connection, trip)
     assert receipt is not None
-    mail = composer.write(receipt, contact.address, contact.language)
+    try:
+        mail = composer.write(receipt, contact.address, contact.language)
+    except Exception as error:  # noqa: BLE001
+        # one receipt that can't be written must not keep the others waiting
+        _log.error("receipt_not_written", shopping_trip_id=trip, exc_info=error)
+        problem = f"it could not be written: {type(error).__name__}"
+        return _settle(engine, row, MailOutcome(MailState.NOT_SENT, problem=problem), now)
     _set(engine, row, "SENDING", address_sealed=seal.seal(contact.address))
     outcome = mailer.send(mail)
     return _settle(engine, row, outcome, now)

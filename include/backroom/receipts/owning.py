@@ -1,4 +1,4 @@
-"""Whose trip it is: the one condition by which every page of the portal looks at trips."""
+"""Whose trip it is, for every page of the portal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from backroom.entry.card_of_trip import CARD_OF_TRIP
+from backroom.shoppers.own_trips import OWN, values_of_holders
 from backroom.shoppers.sessions import Visitor
-
-OWN: Final = f"""(
-    p.shopping_trip_id = :only
-    or p.shopper_id = any(:shoppers)
-    or (p.shopper_id is null and coalesce(p.shopper_identity, ({CARD_OF_TRIP.format(trip="p.shopping_trip_id")}))
-        = any(:cards))
-)"""
-"""Of `purchase p`: that it is the visitor's. A card's trip is its holder's only where no shopper of the app made it."""
 
 _ONE: Final = text(f"select 1 from purchase p where p.shopping_trip_id = :trip and {OWN}")  # noqa: S608 - a constant
 
@@ -26,11 +18,7 @@ class NotYours(LookupError):
 
 def values_of(visitor: Visitor) -> dict[str, Any]:
     """What `OWN` asks for."""
-    return {
-        "only": visitor.shopping_trip_id,
-        "shoppers": list(visitor.holders.shopper_ids),
-        "cards": list(visitor.holders.cards),
-    }
+    return values_of_holders(visitor.holders, visitor.shopping_trip_id)
 
 
 def check_own(connection: Connection, visitor: Visitor, shopping_trip_id: str) -> None:

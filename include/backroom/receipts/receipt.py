@@ -101,6 +101,11 @@ class Receipt:
     priced: bool
 
     @property
+    def paid_for(self) -> bool:
+        """Whether any money came for it: then there is a receipt to send."""
+        return self.captured > 0 or bool(self.payments)
+
+    @property
     def taxes(self) -> list[Tax]:
         """The taxes by jurisdiction and rate."""
         sums: dict[tuple[str, Decimal | None, bool], Decimal] = {}

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from backroom.receipts.owning import OWN, values_of
+from backroom.receipts.owning import values_of
+from backroom.shoppers.own_trips import OWN
 from backroom.shoppers.sessions import Visitor
 
 ON_A_PAGE: Final = 20

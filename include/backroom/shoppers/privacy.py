@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.dialects.postgresql import insert
 
-from backroom.audit import trail
 from backroom.shoppers import contacts
-from backroom.shoppers.contacts import Holders
+from backroom.shoppers.erasing import erase
+from backroom.shoppers.own_trips import OWN, values_of_holders
 from backroom.shoppers.sealing import Seal
 from backroom.shoppers.sign_in_tables import privacy_request
 
@@ -37,7 +37,6 @@ _EXPORTED: Final = {
     "receipts_sent": "select m.shopping_trip_id, m.kind, m.state, m.asked_at, m.sent_at from receipt_mail m"
     " join purchase p using (shopping_trip_id) where {own} order by m.mail_id",
 }
-_OWN: Final = "(p.shopper_id = any(:shoppers) or (p.shopper_id is null and p.shopper_identity = any(:cards)))"
 
 
 def export(connection: Connection, seal: Seal, address_index: str, *, now: datetime) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def export(connection: Connection, seal: Seal, address_index: str, *, now: datet
     holders = contacts.holders_of(connection, address_index)
     found: dict[str, Any] = {"made_at": now.isoformat(), "addresses": _addresses(connection, seal, address_index)}
     for name, query in _EXPORTED.items():
-        rows = connection.execute(text(query.format(own=_OWN)), _values(holders)).mappings()
+        rows = connection.execute(text(query.format(own=OWN)), values_of_holders(holders)).mappings()
         found[name] = [{column: _plain(value) for column, value in row.items()} for row in rows]
     return found
 
@@ -63,40 +62,30 @@ def erasure_asked(connection: Connection, address_index: str) -> bool:
     return connection.execute(query, {"index": address_index}).first() is not None
 
 
+LONGEST_VISIT: Final = timedelta(days=1)
+"""So long after a gate let somebody in, their cart may come, and bring back who was erased (ours)."""
 _HELD: Final = text(
     f"""
     select case
         when exists (select from purchase p join debt d using (shopping_trip_id)
-                     where {_OWN} and (d.outstanding > 0 or (d.written_off > 0 and d.forgiven_at is null)))
-            then 'something is not paid'
+                     where {OWN} and (d.outstanding > 0 or (d.written_off > 0 and d.forgiven_at is null)))
+              or exists (select from debt d where (d.shopper_id = any(:shoppers) or d.shopper_identity = any(:cards))
+                         and d.outstanding > 0) then 'something is not paid'
         when exists (select from purchase p join payoff o using (shopping_trip_id)
-                     where {_OWN} and o.state in ('INTENDED', 'UNKNOWN')) then 'a payment is under way'
+                     where {OWN} and o.state in ('INTENDED', 'UNKNOWN')) then 'a payment is under way'
         when exists (select from purchase p join refund_request r using (shopping_trip_id)
-                     where {_OWN} and r.state in ('AWAITING_APPROVAL', 'APPROVED')) then 'a refund is under way'
+                     where {OWN} and r.state in ('AWAITING_APPROVAL', 'APPROVED')) then 'a refund is under way'
         when exists (select from purchase p join charge c using (shopping_trip_id)
-                     where {_OWN} and c.state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT'))
+                     where {OWN} and c.state not in ('CAPTURED', 'CANCELLED', 'IN_DEBT'))
             then 'a charge is under way'
+        when exists (select from purchase p join review_case r on r.subject = p.shopping_trip_id
+                     where {OWN} and r.decision is null) then 'a question about a trip waits for a person'
+        when exists (select from gate_decision g where g.shopper_id = any(:shoppers) and g.status = 200
+                     and g.received_at > :visits_since)
+          or exists (select from shopper_authorization a where a.shopper_identity = any(:cards) and a.authorized
+                     and a.received_at > :visits_since) then 'a visit may not be over'
     end
     """  # noqa: S608 - constants of the code
-)
-# Whoever they were, their trips stay together under a name that means nobody; what Amazon sent of them goes.
-_ERASE: Final = (
-    "update purchase set raw_body = '{}' where shopper_id = any(:shoppers)"
-    " or (shopper_id is null and shopper_identity = any(:cards))",
-    "update purchase set shopper_identity = null where shopper_id = any(:shoppers)"
-    " or (shopper_id is null and shopper_identity = any(:cards))",
-    "update purchase set shopper_id = :nobody where shopper_id = any(:shoppers)",
-    "update debt set shopper_id = :nobody where shopper_id = any(:shoppers)",
-    "update debt set shopper_identity = null where shopper_identity = any(:cards)",
-    "update preauthorization set shopper_id = :nobody where shopper_id = any(:shoppers)",
-    "update payment_instrument set shopper_id = :nobody, active = false where shopper_id = any(:shoppers)",
-    "delete from recognition_key where shopper_id = any(:shoppers)",
-    "delete from loyalty_account where shopper_id = any(:shoppers)",
-    "delete from card_standing where shopper_identity = any(:cards) and standing = 'TRUSTED'",
-    "delete from portal_session where address_index = :index",
-    "delete from sign_in_link where address_index = :index",
-    "delete from shopper_contact where address_index = :index",
-    "delete from shopper where shopper_id = any(:shoppers)",
 )
 
 
@@ -118,36 +107,14 @@ def _one(connection: Connection, number: int, now: datetime, new_name: Callable[
     if index is None:
         return "DONE_ELSEWHERE"
     holders = contacts.holders_of(connection, index)
-    held = connection.execute(_HELD, _values(holders)).scalar_one()
+    values = {**values_of_holders(holders), "visits_since": now - LONGEST_VISIT}
+    held = connection.execute(_HELD, values).scalar_one()
     if held is not None:
         _finish(connection, number, state="HELD", problem=held)
         return "HELD"
     erase(connection, holders, index, nobody=new_name(), now=now)
     _finish(connection, number, state="DONE", problem=None, done_at=now, address_index=None)
     return "DONE"
-
-
-def erase(connection: Connection, holders: Holders, address_index: str, *, nobody: str, now: datetime) -> None:
-    """Takes the person out, in the caller's transaction. `nobody`: the name that their trips go under from now on."""
-    values = {**_values(holders), "nobody": nobody, "index": address_index}
-    connection.execute(
-        text(
-            "insert into shopper (shopper_id, type, active, flagged, created_at)"
-            " select :nobody, 'SHOPPER', false, false, :now where exists"
-            " (select from payment_instrument where shopper_id = any(:shoppers))"
-        ),
-        {**values, "now": now},
-    )
-    for statement in _ERASE:
-        connection.execute(text(statement), values)
-    connection.execute(
-        text(
-            "update receipt_mail m set address_sealed = null from purchase p"
-            " where p.shopping_trip_id = m.shopping_trip_id and p.shopper_id = :nobody"
-        ),
-        values,
-    )
-    trail.record(connection, at=now, actor="privacy", action="shopper.erase", subject=nobody, reason="asked for")
 
 
 def _finish(connection: Connection, number: int, **values: object) -> None:
@@ -169,10 +136,6 @@ def _addresses(connection: Connection, seal: Seal, index: str) -> list[dict[str,
         }
         for row in connection.execute(query, {"index": index})
     ]
-
-
-def _values(holders: Holders) -> dict[str, Any]:
-    return {"shoppers": list(holders.shopper_ids), "cards": list(holders.cards)}
 
 
 def _plain(value: Any) -> Any:

@@ -314,7 +314,7 @@ def test_a_refund_shows_what_can_go_back_and_a_doubled_click_asks_once(shop: Sho
     asked = {"line": ["1"], "reason": "DAMAGED_ITEM", "key": key[1]}
     assert [visit.post(path, form_on=path, **asked).status_code for _ in range(2)] == [303, 303]
     (made,) = shop.world.rows("select * from refund_request where shopping_trip_id = :t", t=trip)
-    assert (str(made["amount"]), made["requested_by"]) == ("4.5000", "portal: ana")
+    assert (str(made["amount"]), made["requested_by"]) == ("4.5000", "portal: the shopper")
     assert "Up to $7.80 can go back" in visit.get(path).text
     assert "Refund asked for: $4.50" in visit.get(f"/trips/{trip}").text
     for wrong in (
