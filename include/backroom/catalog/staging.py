@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psycopg
@@ -16,6 +17,7 @@ from backroom.catalog.validation import Item, Rejection, canonical, content_hash
 from backroom.errors import SourceFileError
 
 _ROWS_AT_ONCE = 5_000
+_Judged = list[tuple[SourceRow, Item | Rejection]]
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,33 @@ def _read(
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     read = 0
+    for judged in _ahead(_judged(parts, currencies, seen, only_store)):
+        good = [(number, row, item) for number, (row, item) in enumerate(judged, read) if isinstance(item, Item)]
+        _copy_items(driver, good)
+        _copy_rejections(driver, run_id, [(row, bad) for row, bad in judged if isinstance(bad, Rejection)])
+        read += len(judged)
+    return read
+
+
+def _judged(
+    parts: Sequence[Part], currencies: Mapping[str, str], seen: set[str], only_store: str | None
+) -> Iterator[_Judged]:
     for part in parts:
         for chunk in _chunks(part.rows()):
             if only_store is not None and part.store is None:
                 chunk = [row for row in chunk if row.fields.get("store_id", only_store) == only_store]  # noqa: PLW2901
-            judged = [
-                (number, row, _judge(row, part.store, currencies)) for number, row in enumerate(chunk, start=read)
-            ]
             if part.store is None:
                 seen.update(row.fields.get("store_id", "") for row in chunk)
-            _copy_items(driver, [(number, row, item) for number, row, item in judged if isinstance(item, Item)])
-            _copy_rejections(driver, run_id, [(row, bad) for _, row, bad in judged if isinstance(bad, Rejection)])
-            read += len(chunk)
-    return read
+            yield [(row, _judge(row, part.store, currencies)) for row in chunk]
+
+
+def _ahead(found: Iterator[_Judged]) -> Iterator[_Judged]:
+    """The next is read and judged while the database takes in the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="catalog-source") as pool:
+        coming = pool.submit(next, found, None)
+        while (one := coming.result()) is not None:
+            coming = pool.submit(next, found, None)
+            yield one
 
 
 def _judge(row: SourceRow, file_store: str | None, currencies: Mapping[str, str]) -> Item | Rejection:
@@ -193,9 +209,12 @@ _INDEX = "create index on staged_item (number)"
 
 # The first row of a SKU counts, the later ones are rejected.
 _DUPLICATE_SKUS = """
-with ranked as (
+with several as (
+    select store_id, item_sku from staged_item group by store_id, item_sku having count(*) > 1
+), ranked as (
     select number, row_number() over w as place, first_value(line) over w as first_line
-    from staged_item window w as (partition by store_id, item_sku order by number)
+    from staged_item join several using (store_id, item_sku)
+    window w as (partition by store_id, item_sku order by number)
 ), marked as (
     update staged_item set rejected = true from ranked
     where ranked.number = staged_item.number and place > 1

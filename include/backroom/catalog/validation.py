@@ -150,8 +150,9 @@ def _checks(digits: str) -> bool:
 
     Of ASCII digits. A million rows have a barcode each: this is thirty times as fast as the library's check.
     """
-    values = [byte - 48 for byte in digits.encode()]
-    return (sum(values[-1::-2]) + 3 * sum(values[-2::-2])) % 10 == 0
+    codes = digits.encode()
+    zeros = ord("0") * ((len(codes) + 1) // 2 + 3 * (len(codes) // 2))
+    return (sum(codes[-1::-2]) + 3 * sum(codes[-2::-2]) - zeros) % 10 == 0
 
 
 def _expand_upc_e(barcode: str) -> str:
