@@ -14,7 +14,9 @@ import pytest
 
 from backroom.db.engine import make_engine
 from backroom.money import Money
+from backroom.processors import instruments
 from backroom.processors.calls import Calls
+from backroom.processors.charge_adapter import ProcessorPayments
 from backroom.processors.port import Instrument, Outcome, PaymentState, Problem, Processor, Result
 from backroom.processors.sandbox_adapter import SandboxProcessor
 from backroom.processors.stripe_adapter import StripeProcessor
@@ -197,6 +199,31 @@ def test_a_worker_that_stood_still_after_its_intent_makes_no_call(sandbox_shop: 
     assert scene.ask(calls).outcome is Outcome.NOT_SENT
     assert scene.effects() == (0, 0, 0, 0)
     settles_once(scene)
+
+
+def test_a_worker_that_stood_still_while_another_held_the_money_holds_it_no_second_time(
+    sandbox_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = sandbox_shop
+    who = shop.shopper_of(shop.card())
+    trip = shop.leave(who, None, "20.00")
+    seconds = [0.0]
+    asked = {"store_id": shop.store_id, "shopping_trip_id": trip, "amount": TWENTY}
+    frozen = ProcessorPayments(shop.engine, shop.processor, now=NOON, clock=lambda: seconds[0])
+    card_of = instruments.of_trip
+
+    def then_stands_still(*said: Any) -> Any:
+        monkeypatch.undo()
+        card = card_of(*said)
+        _, adjustment = ProcessorPayments(shop.engine, shop.processor, now=NOON).adjust(**asked)  # type: ignore[arg-type]
+        assert adjustment is not None
+        seconds[0] += settings().charge_lease_seconds
+        return card
+
+    monkeypatch.setattr(instruments, "of_trip", then_stands_still)
+    answer, _ = frozen.adjust(**asked)  # type: ignore[arg-type]
+    assert answer.outcome is Outcome.NOT_SENT
+    assert [state for state, *_ in shop.payments()] == ["HELD"]
 
 
 def test_a_refund_that_failed_has_failed_for_good(sandbox_shop: Shop) -> None:

@@ -51,11 +51,20 @@ class Calls:
         self._clock = clock
         self._too_late = settings().processor_timeout_seconds
 
-    def authorize(self, subject: str, amount: Money, instrument: Instrument, *, once: bool = False) -> Result:
+    def started(self) -> float:
+        """Now, in real seconds, for `authorize`'s `since`."""
+        return self._clock()
+
+    def authorize(
+        self, subject: str, amount: Money, instrument: Instrument, *, once: bool = False, since: float | None = None
+    ) -> Result:
         """Asks to hold an amount for a trip or a gate event. A decline ends the try: the next one is a new one.
 
-        `once`: the subject gets one try ever; what became of it is told again.
+        `once`: the subject gets one try ever; what became of it is told again. `since`: when the caller saw that it is
+        needed; after more than the look and the raise that may lie between, another may have seen to it.
         """
+        if since is not None and self._clock() - since > 2 * self._too_late:
+            return _STOOD_STILL
         return self._try(AUTHORIZE, subject, amount, instrument, self.processor.authorize, once=once)
 
     def pay(self, reference: str, subject: str, amount: Money, instrument: Instrument) -> Result:
@@ -182,6 +191,7 @@ class Calls:
         reference: str | None = None,
         once: bool,
     ) -> Result:
+        began = self._clock()
         with self._engine.connect() as connection:
             if reference is not None:
                 earlier = call_under(connection, reference, operation)
@@ -193,11 +203,19 @@ class Calls:
             found = self.lookup(earlier)
             if not found.is_no(Problem.NOT_FOUND):
                 return found
+            began = self._clock()  # it is asked for under the same reference: whoever else asks, asks for the same
         # what was never sent, or is not known there, is the same thing still
         again = earlier is not None and (earlier.open or earlier.outcome is Outcome.NOT_SENT)
         chosen = reference or (earlier.reference if earlier is not None and again else _new())
         return self._ask(
-            operation, chosen, subject, amount, card, None, lambda: ask(chosen, amount, card, subject=subject)
+            operation,
+            chosen,
+            subject,
+            amount,
+            card,
+            None,
+            lambda: ask(chosen, amount, card, subject=subject),
+            began=began,
         )
 
     def _ask(
@@ -209,9 +227,14 @@ class Calls:
         card: Instrument | None,
         payment: str | None,
         ask: Callable[[], Result],
+        *,
+        began: float | None = None,
     ) -> Result:
-        """Intent, one call, outcome. A worker that stood still in between makes no call: another may have gone on."""
-        began = self._clock()
+        """Intent, one call, outcome. A worker that stood still in between makes no call: another may have gone on.
+
+        `began`: when what is known of earlier calls was read, where that matters.
+        """
+        began = self._clock() if began is None else began
         name = self.processor.name
         with self._engine.begin() as connection:
             call = intend(connection, name, operation, reference, subject, amount, card, payment=payment, now=self._now)

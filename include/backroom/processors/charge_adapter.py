@@ -7,6 +7,8 @@ step, and between them nothing would be held. For a moment both holds are on the
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -29,14 +31,18 @@ _NOTHING_HELD: Final = Result(Outcome.REFUSED, Problem.EXPIRED, message="nothing
 class ProcessorPayments:
     """`backroom.charges.lifecycle.Payments` over a processor, at one business time. Thread-safe."""
 
-    def __init__(self, engine: Engine, processor: Processor, *, now: datetime) -> None:
+    def __init__(
+        self, engine: Engine, processor: Processor, *, now: datetime, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` counts real seconds."""
         self._engine = engine
         self._name = processor.name
-        self._calls = Calls(engine, processor, now=now)
+        self._calls = Calls(engine, processor, now=now, clock=clock)
         self._now = now
 
     def adjust(self, *, store_id: str, shopping_trip_id: str, amount: Money) -> tuple[Answer, Adjustment | None]:
         """Holds the whole total. PENDING while the gate's own hold is still being asked for."""
+        began = self._calls.started()
         with self._engine.begin() as connection:
             holds.link(connection, shopping_trip_id, now=self._now)
             waits = False
@@ -59,7 +65,9 @@ class ProcessorPayments:
             result = self._calls.adjust(shopping_trip_id, standing.processor_reference, amount, held_by)
         if standing is None or held_by is None or result.is_no(Problem.CANNOT_RAISE):
             chosen = card or held_by
-            result = self._calls.authorize(shopping_trip_id, amount, chosen) if chosen is not None else NO_INSTRUMENT
+            result = NO_INSTRUMENT
+            if chosen is not None:
+                result = self._calls.authorize(shopping_trip_id, amount, chosen, since=began)
         return self._adjusted(shopping_trip_id, amount, result)
 
     def capture(self, *, store_id: str, shopping_trip_id: str, amount: Money) -> Answer:
