@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+import psycopg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,19 @@ class Merged:
 def merge(connection: Connection, *, file_id: int, window_end: datetime, sequencer: str, time_zone: str) -> Merged:
     """Bring in what stands in the session's table staged_line: good rows of one store. `time_zone` is the store's."""
     given = {"file": file_id, "window_end": window_end, "sequencer": sequencer, "zone": time_zone}
-    counted = connection.execute(_COUNT).one()
-    given["repeated"] = counted.repeated
-    days: dict[date, bool] = {row.day: row.changed for row in connection.execute(text(_ORDERS), given)}
-    upsert = _UPSERT_NEWEST if counted.repeated else _UPSERT
+    try:
+        with connection.begin_nested():
+            return _merge(connection, given, repeated=False)
+    except DBAPIError as error:
+        if not isinstance(error.orig, psycopg.errors.CardinalityViolation):
+            raise
+    return _merge(connection, given, repeated=True)  # the file has a line twice: the last one wins
+
+
+def _merge(connection: Connection, given: dict[str, object], *, repeated: bool) -> Merged:
+    spoken_of = connection.execute(text(_ORDERS), {**given, "repeated": repeated}).all()
+    days: dict[date, bool] = {row.day: row.changed for row in spoken_of}
+    upsert = _UPSERT_NEWEST if repeated else _UPSERT
     if not connection.execute(_ANY_DOUBT).scalar_one():
         return Merged(connection.execute(text(upsert), given).rowcount, 0, days)
     row = connection.execute(text(_REPORTING.format(upsert)), given).one()
@@ -41,13 +52,9 @@ def merge(connection: Connection, *, file_id: int, window_end: datetime, sequenc
             {"stores": [row.store_id for row in doubtful], "orders": [row.order_id for row in doubtful]},
         )
     days.update(dict.fromkeys(row.changed_days or (), True))
-    return Merged(row.applied, counted.rows - row.applied, days)
+    return Merged(row.applied, row.offered - row.applied, days)
 
 
-_COUNT = text(
-    "select coalesce(sum(times), 0) as rows, coalesce(bool_or(times > 1), false) as repeated"
-    " from (select count(*) as times from staged_line group by order_id, line_number) t"
-)
 # Windows overlap, so most rows come again unchanged, as a higher version: only what differs changes a day.
 _ORDER_FACTS = (
     "shopping_trip_id, business_date, status, entry_method, trip_started_at, trip_ended_at, currency, order_total,"
@@ -72,12 +79,16 @@ with head as materialized (
     select order_id, max(s.ctid), min(h.added), true from head h join staged_line s using (order_id)
     where h.oldest <> h.latest and s.updated_at = h.latest group by order_id
 ), newest as materialized (
-    select s.*, cast(s.trip_ended_at at time zone :zone as date) as business_date, p.mixed, p.added
+    select s.store_id, s.order_id, s.shopping_trip_id, s.status, s.entry_method, s.trip_started_at, s.trip_ended_at,
+        cast(s.trip_ended_at at time zone :zone as date) as business_date, s.currency,
+        cast(s.order_total as numeric(14,4)) as order_total, s.authorized, s.captured, s.refunded, s.card_brand,
+        s.card_last_four, s.reconciliation_id, s.updated_at, p.mixed, p.added
     from place p join staged_line s on s.ctid = p.last
 ), upserted as (
     insert into amazon_order (store_id, order_id, {_ORDER_FACTS}, updated_at, window_end, sequencer)
     select store_id, order_id, shopping_trip_id, business_date, status, entry_method, trip_started_at, trip_ended_at,
-        currency, order_total, authorized, captured, refunded, nullif(card_brand, ''), nullif(card_last_four, ''),
+        currency, order_total, cast(authorized as numeric(14,4)), cast(captured as numeric(14,4)),
+        cast(refunded as numeric(14,4)), nullif(card_brand, ''), nullif(card_last_four, ''),
         nullif(reconciliation_id, ''), updated_at, :window_end, :sequencer from newest
     on conflict (store_id, order_id) do update set
         ({_ORDER_FACTS}, updated_at, window_end, sequencer)
@@ -122,7 +133,7 @@ with applied as ({{}}
     returning new.store_id, new.order_id, old.order_id is null
         or ({_of("old", _LINE_FACTS)}) is distinct from ({_of("new", _LINE_FACTS)}) as changed
 )
-select (select count(*) from applied) as applied,
+select (select count(*) from applied) as applied, (select count(*) from staged_line) as offered,
     (select array_agg(distinct o.business_date) from (select distinct store_id, order_id from applied where changed) c
         join amazon_order o using (store_id, order_id)) as changed_days
 """  # noqa: S608 - names from the lists above
