@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backroom.clock import Clock
 from backroom.db.engine import engine
@@ -18,6 +20,7 @@ from backroom.shoppers.sealing import seal_of
 from backroom.shoppers.sign_in import LinkRules, send_asked
 
 PATIENCE_SECONDS = 15.0
+LONGEST_PATIENCE_SECONDS = 600.0
 log = structlog.get_logger("portal")
 
 
@@ -52,13 +55,24 @@ class LinkSender:
             log.info("links", **{str(name).lower(): number for name, number in counts.items()})
 
     def _run(self) -> None:
+        patience = PATIENCE_SECONDS
         while True:
-            self._asked.wait(PATIENCE_SECONDS)
+            self._asked.wait(patience)
             self._asked.clear()
-            try:
-                self.send()
-            except Exception as error:
-                log.error("links", exc_info=error)
+            patience = self.send_or_wait(patience)
+
+    def send_or_wait(self, patience: float) -> float:
+        """Sends, and says how many seconds to wait for the next: ever longer where it fails again and again."""
+        try:
+            self.send()
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            log.error("links", database=reason, again_in_seconds=min(2 * patience, LONGEST_PATIENCE_SECONDS))
+        except Exception as error:
+            log.error("links", exc_info=error)
+        else:
+            return PATIENCE_SECONDS
+        return min(2 * patience, LONGEST_PATIENCE_SECONDS)
 
 
 def compose(language: str, url: str, minutes: int) -> tuple[str, str]:

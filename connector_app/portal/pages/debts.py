@@ -108,7 +108,7 @@ def _shown(trip: str, *, end: bool) -> tuple[str, int]:
 
 def _word(receipt: Receipt, standing: paying.Standing | None) -> str:
     if receipt.due <= 0:
-        return "PAID"
+        return "PAID" if receipt.cause else "NOTHING"
     if standing is None or standing.state not in (PayoffState.INTENDED, PayoffState.UNKNOWN):
         return "DECLINED" if standing and standing.state is PayoffState.DECLINED else "OWED"
     return "OPEN" if standing.page is PageState.OPEN or standing.state is PayoffState.INTENDED else "UNKNOWN"

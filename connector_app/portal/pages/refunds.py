@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from decimal import Decimal, InvalidOperation
 
 from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -13,6 +12,7 @@ from backroom.receipts.refund_choices import REASONS, choices
 from backroom.refunds.eligibility import RefundRefused
 from backroom.refunds.requesting import request as ask_refund
 from connector_app.portal.pages import visit
+from connector_app.portal.pages.amounts import typed_amount
 from connector_app.portal.pages.presenting import page, words
 from connector_app.portal.pages.trips import own_receipt
 
@@ -37,8 +37,8 @@ def ask(trip: str) -> AnyResponse | tuple[str, int]:
     if bool(lines) == bool(said):
         return _form(trip, words("Choose items, or write an amount: one of the two."))
     try:
-        amount = _amount(said) if said else None
-    except InvalidOperation:
+        amount = typed_amount(said) if said else None
+    except ValueError:
         return _form(trip, words("Write the amount such as 4.50."))
     try:
         with transaction() as connection:
@@ -74,10 +74,3 @@ def _form(trip: str, problem: str = "") -> tuple[str, int]:
         problem=problem,
         key=secrets.token_urlsafe(16),
     )
-
-
-def _amount(said: str) -> Decimal:
-    amount = Decimal(said.replace("$", "").replace(",", ".").strip())
-    if not amount.is_finite():
-        raise InvalidOperation
-    return amount

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from flask import Blueprint, Response, current_app, g, redirect, request, url_for
@@ -14,6 +13,7 @@ from backroom.shoppers import card_look_up, rates, sign_in
 from backroom.shoppers.sealing import seal_of
 from backroom.stores.choices import store_choices
 from connector_app.portal.pages import visit
+from connector_app.portal.pages.amounts import typed_amount
 from connector_app.portal.pages.presenting import page, problem, words
 
 blueprint = Blueprint("pages_sign_in", __name__)
@@ -95,10 +95,8 @@ def look_up() -> tuple[str, int]:
 def find_paid() -> AnyResponse | tuple[str, int]:
     """A line of a card's statement opens that trip."""
     try:
-        day, amount = date.fromisoformat(request.form.get("day", "")), Decimal(request.form.get("amount", ""))
-        if not amount.is_finite():
-            raise ValueError
-    except (ValueError, InvalidOperation):
+        day, amount = date.fromisoformat(request.form.get("day", "")), typed_amount(request.form.get("amount", ""))
+    except ValueError:
         return _again(words("Write the day, and the amount as on the statement, such as 12.30."))
     asked = {name: request.form.get(name, "").strip()[:100] for name in ("tail", "transaction")}
     seal = seal_of(current_app.config["BACKROOM"])

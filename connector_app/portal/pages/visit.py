@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -69,8 +70,13 @@ def visitor() -> Visitor:
 
 
 def caller() -> str:
-    """Where the call comes from, to count tries by."""
-    return request.remote_addr or "nowhere"
+    """Where the call comes from, to count tries by: of IPv6 its network, as one caller has all addresses of it."""
+    said = request.remote_addr or "nowhere"
+    try:
+        address = ip_address(said)
+    except ValueError:
+        return said
+    return said if isinstance(address, IPv4Address) else str(ip_network((address, 64), strict=False))
 
 
 def start(response: AnyResponse, scope: sessions.Scope, **whose: str) -> AnyResponse:

@@ -12,15 +12,20 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from backroom.amazon.outcomes import Outcome
 from backroom.checkout import paying
+from backroom.checkout.gate_news import GateNews, gate_news
 from backroom.checkout.pages import Page, PageState, Told
 from backroom.db.engine import engine
 from backroom.languages.words import translations
 from backroom.money import Money
 from connector_app.portal import create_app
+from connector_app.portal.links import PATIENCE_SECONDS
+from connector_app.portal.pages import visit as visiting
+from connector_app.portal.pages.amounts import typed_amount
 from connector_app.portal.pages.visit import OF_PAYMENT, OF_RECEIPT, OPEN_PAGES
 from tests.connector_app.portal.as_portal import as_portal
 from tests.connector_app.portal.conftest import portal_settings
@@ -342,6 +347,66 @@ def test_no_code_for_who_may_not_enter_with_the_way_to_put_it_right(shop: Shop) 
     shop.world.shopper("mal", "mal@shopper.test")
     shop.world.run("update shopper set flagged = true where shopper_id = 'mal'")
     assert "Please speak with us in the store" in shop.visit("mal@shopper.test").get("/entry-code").text
+
+
+def test_the_payment_page_says_that_the_gate_is_open_only_where_it_is(shop: Shop) -> None:
+    shop.world.shopper("ivy", "ivy@shopper.test")
+    paid, owed = shop.world.trip("ivy"), shop.world.trip("ivy", paid=False, named="ivys-trip", transaction="IVY1")
+    visit = shop.visit("ivy@shopper.test")
+    assert "Nothing is to pay for this trip" in visit.get(f"/trips/{paid}/payment").text
+    shop.world.run("update debt set paid = amount, state = 'PAID' where shopping_trip_id = :t", t=owed)
+    assert "The gate is open for you again" in visit.get(f"/trips/{owed}/payment").text
+    shop.world.run("update shopper set flagged = true where shopper_id = 'ivy'")
+    assert "The gate is open" not in visit.get(f"/trips/{owed}/payment").text
+    shop.world.run("update shopper set flagged = false where shopper_id = 'ivy'")
+    other = shop.world.trip("ivy", paid=False)
+    assert "There is more to pay" in visit.get(f"/trips/{owed}/payment").text
+    with shop.world.engine.connect() as connection:
+        assert gate_news(connection, owed) is GateNews.NOT_SAID
+    shop.world.run("update debt set paid = amount, state = 'PAID' where shopping_trip_id = :t", t=other)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("12.30", "12.30"), ("12,30", "12.30"), ("$ 5", "5.0"), ("1,234", "1234.0"), ("1.234,50", "1234.50"),
+     ("$1,234.50", "1234.50"), ("1 234,5", "1234.5")],
+)  # fmt: skip
+def test_an_amount_is_read_as_people_write_it(said: str, meant: str) -> None:
+    assert str(typed_amount(said)) == meant
+
+
+@pytest.mark.parametrize("said", ["", "x", "1e9", "NaN", "-1", "1.2.3", "1,23,4", "9" * 30, "١٢"])
+def test_what_is_no_amount_is_none(shop: Shop, said: str) -> None:
+    with pytest.raises(ValueError, match="not an amount"):
+        typed_amount(said)
+
+
+def test_tries_from_one_network_of_ipv6_are_counted_together(shop: Shop) -> None:
+    def caller(address: str) -> str:
+        with shop.app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+            return visiting.caller()
+
+    assert caller("2001:db8:1:2:3:4:5:6") == caller("2001:db8:1:2::9") != caller("2001:db8:1:3::9")
+    assert caller("192.0.2.7") == "192.0.2.7"
+
+
+def test_links_are_tried_ever_less_often_while_the_database_is_away_in_one_line_each(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise OperationalError("select", {}, Exception("connection refused\nis the server running?"))
+
+    links = shop.app.config["LINKS"]
+    with monkeypatch.context() as patch:
+        patch.setattr(links, "send", away)
+        waits = [PATIENCE_SECONDS]
+        for _ in range(7):
+            waits.append(links.send_or_wait(waits[-1]))
+    assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("connection refused") == 7
+    assert "Traceback" not in said.out + said.err
+    assert links.send_or_wait(600.0) == PATIENCE_SECONDS
 
 
 def test_a_payment_page_that_can_not_be_had_takes_nothing_and_can_be_asked_for_again(shop: Shop) -> None:
