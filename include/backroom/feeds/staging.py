@@ -13,15 +13,17 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import BinaryIO, cast
 
 import psycopg
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from backroom.feeds.layout import WrongHeader, columns, positions
 from backroom.feeds.sound_rows import Unsound, sound_only
+from backroom.quality.set_aside import SetAside, set_aside
 
 _INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$"
 _AMOUNT = r"^\d{1,10}(\.\d{1,4})?$"
@@ -149,11 +151,29 @@ def _joined(*names: str) -> str:
     return "(" + " || '|' || ".join(f"r.{name}" for name in names) + ")"
 
 
-_JUDGE = text(
-    "insert into staged_bad select line, rule from"  # noqa: S608 - from the rules above
-    f" (select line, case {_CASES} end as rule from staged_order r where ({_sound()}) is not true) judged"
-    " where rule is not null"
-)
+@lru_cache(maxsize=1)
+def _expected() -> tuple[SetAside, ...]:
+    """What is set aside beyond the layout's rules: the expectations that say so."""
+    amounts = dict.fromkeys(_AMOUNTS, "numeric")
+    return set_aside({name: _type(name) for name in _OURS} | amounts)
+
+
+def _judgement() -> TextClause:
+    expected = _expected()
+    cases = " ".join(f"when {one.failing} then {number}" for number, one in enumerate(expected, len(_RULES) + 1))
+    failing = " or ".join(one.failing for one in expected) or "false"
+    return text(
+        "insert into staged_bad select line, rule from"  # noqa: S608 - from the rules above and the release's suites
+        f" (select line, case {_CASES} {cases} end as rule from staged_order r"
+        f" where (case when {_sound()} then not ({failing}) else false end) is not true) judged where rule is not null"
+    )
+
+
+def _unexpected() -> TextClause:
+    failing = " or ".join(one.failing for one in _expected()) or "false"
+    return text(f"select exists (select from staged_line r where {failing})")  # noqa: S608 - the release's suites
+
+
 _QUARANTINE = text(
     f"""
     insert into feed_quarantine (file_id, line, column_name, reason, raw)
@@ -228,6 +248,8 @@ def _stage_sound(connection: Connection, content: BinaryIO, store_id: str, curre
             with cursor.copy(command.encode()) as copy:
                 for block in sound_only(content, tuple(ours), store_id, currency):
                     copy.write(block)
+            if connection.execute(_unexpected()).scalar_one():
+                raise Unsound
             return cursor.rowcount
     except (Unsound, psycopg.DataError):
         return None
@@ -291,15 +313,15 @@ def judge(connection: Connection, *, file_id: int, store_id: str, currency: str,
     """Quarantine the bad rows unless `keep` is false; the others are in staged_line. Returns how many were bad."""
     if not connection.execute(_AS_TEXT).scalar_one():
         return 0
-    bad = connection.execute(_JUDGE, {"store": store_id, "currency": currency}).rowcount
+    bad = connection.execute(_judgement(), {"store": store_id, "currency": currency}).rowcount
     connection.execute(_TYPED)
     if bad and keep:
         connection.execute(
             _QUARANTINE,
             {
                 "file": file_id,
-                "names": [_theirs(name) for name, _, _ in _RULES],
-                "reasons": [reason for _, _, reason in _RULES],
+                "names": [_theirs(name) for name, _, _ in _RULES] + [_theirs(one.column) for one in _expected()],
+                "reasons": [reason for _, _, reason in _RULES] + [one.reason for one in _expected()],
             },
         )
     return bad
