@@ -20,7 +20,7 @@ the source again: other content than the one that was decided about is judged an
 
 **When.** Every 10 minutes, one run at a time. **Its time** is "now".
 
-**A rerun** starts nothing for a store that a run has read since its decision.
+**A rerun** starts nothing for a store that a run has read since its decision, nor a second run within the hour.
 
 **When it fails.** The database or Airflow's API does not answer; the next run catches up, and so does the night's
 `catalog_sync`.
@@ -47,5 +47,9 @@ with DAG(
         return catalog_sync_tasks.released_stores(**context)
 
     TriggerDagRunOperator.partial(
-        task_id="start", trigger_dag_id="catalog_sync", logical_date=None, wait_for_completion=False
+        task_id="start",
+        trigger_dag_id="catalog_sync",
+        logical_date=None,
+        wait_for_completion=False,
+        skip_when_already_exists=True,
     ).expand_kwargs(released_stores())

@@ -57,10 +57,19 @@ def record_results(catalog_run_id: int, **context: Any) -> dict[str, Any]:
     return {**summary.__dict__, "held": list(summary.held)}
 
 
-def released_stores(**_: Any) -> list[dict[str, Any]]:
-    """Runs of `catalog_sync` to be started: one for each store whose held source a person has let on."""
+def released_stores(**context: Any) -> list[dict[str, Any]]:
+    """Runs of `catalog_sync` to be started: one for each store whose held source a person has let on.
+
+    A run's id names its case and the hour: while it waits for its turn no other is started, and one that has failed
+    is followed by another within the hour.
+    """
     from backroom.catalog import guard_rail
     from backroom.db.engine import engine
 
+    hour = f"{business_time.of(context):%Y-%m-%dT%H}"
     with engine().connect() as connection:
-        return [{"conf": {"store": store}} for store in guard_rail.released(connection)]
+        found = guard_rail.released(connection)
+    return [
+        {"trigger_run_id": f"release__{store}__case-{case}__{hour}", "conf": {"store": store}}
+        for store, case in found.items()
+    ]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.models import DagRun
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.module_loading import import_string
 from sqlalchemy import Engine, text
@@ -16,6 +17,7 @@ from sqlalchemy import Engine, text
 from backroom.amazon.catalog import CatalogClient
 from backroom.catalog import sync
 from backroom.catalog.source import Source
+from backroom.reviews import cases
 from backroom.settings import settings
 from backroom_airflow import catalog_sync_tasks
 from backroom_airflow.catalog_operator import CatalogResultsOperator
@@ -36,7 +38,7 @@ def _source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def test_the_catalog_goes_to_amazon_and_a_second_night_sends_nothing(
+def test_the_catalog_goes_to_amazon(
     clean: Engine, sandbox: SandboxClient, small_world: Path, dag_bag: DagBag, tmp_path: Path
 ) -> None:
     load(sandbox, small_world)
@@ -46,9 +48,6 @@ def test_the_catalog_goes_to_amazon_and_a_second_night_sends_nothing(
     assert run.state == "success"
     assert ask(clean, "select state, items_new from catalog_run") == [("DONE", 20)]
     assert ask(clean, "select count(*) from catalog_accepted") == [(20,)]
-    again = dag.test(logical_date=NOW.replace(day=3))
-    assert again.state == "success"
-    assert ask(clean, "select count(*) from catalog_batch") == [(1,)]
 
 
 def test_a_missing_source_fails_the_first_task_with_its_one_line(
@@ -61,38 +60,40 @@ def test_a_missing_source_fails_the_first_task_with_its_one_line(
     assert "holds no .csv, .parquet, .json or .jsonl file" in ask(clean, "select reason from catalog_run")[0][0]
 
 
-def test_one_store_is_synchronised_when_the_run_names_it(
-    clean: Engine, sandbox: SandboxClient, small_world: Path, dag_bag: DagBag, tmp_path: Path
+def test_a_release_starts_one_run_of_the_store_that_a_person_has_let_on_and_that_run_sends_it(
+    clean: Engine,
+    sandbox: SandboxClient,
+    small_world: Path,
+    dag_bag: DagBag,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("BACKROOM_CATALOG_GUARD_ITEMS", "2")
+    settings.cache_clear()
     load(sandbox, small_world)
-    for store in ("STORE-001", "STORE-002"):
-        write_csv(tmp_path, [item(number, store_id=store) for number in range(3)], store)
-    run = dag_bag.dags["catalog_sync"].test(logical_date=NOW.replace(day=5), run_conf={"store": "STORE-001"})
-    assert run.state == "success"
-    assert ask(clean, "select distinct store_id from catalog_accepted") == [("STORE-001",)]
-
-
-def test_a_release_starts_nothing_while_nobody_has_decided(clean: Engine, dag_bag: DagBag) -> None:
-    run = dag_bag.dags["catalog_release"].test(logical_date=NOW)
-    assert {task.task_id: task.state for task in run.get_task_instances()}["start"] == "skipped"
-    assert catalog_sync_tasks.released_stores() == []
+    release, now = dag_bag.dags["catalog_release"], NOW.replace(day=6)
+    for numbers in (range(20), range(5)):
+        write_csv(tmp_path, [item(number) for number in numbers])
+        sync.start_run(clean, source=Source(str(tmp_path)), business_date=NOW.date(), now=NOW)
+    write_csv(tmp_path, [item(1, store_id="STORE-002")], "STORE-002")  # not what was decided about
+    nobody = release.test(logical_date=now)
+    assert {task.task_id: task.state for task in nobody.get_task_instances()}["start"] == "skipped"
     with clean.begin() as connection:
-        run_id = connection.execute(
-            text(
-                "insert into catalog_run (business_date, source, state, started_at, held_stores)"
-                " values (:now, 's', 'DONE', :now, '{STORE-001}') returning run_id"
-            ),
-            {"now": NOW},
-        ).scalar_one()
-        connection.execute(
-            text(
-                "insert into review_case (kind, subject, store_id, asked_by, question, known, choices, opened_at,"
-                " decision, decided_by, decided_at, decision_reason) values ('CATALOG_CHANGE', 'STORE-001:x',"
-                " 'STORE-001', 'catalog', '?', jsonb_build_object('run', :run), '[]', :now, 'send', 'a', :now, 'r')"
-            ),
-            {"now": NOW, "run": run_id},
-        )
-    assert catalog_sync_tasks.released_stores() == [{"conf": {"store": "STORE-001"}}]
+        ((case_id,),) = connection.execute(text("select case_id from review_case"))
+        cases.decide(connection, case_id, "send", by="anna", reason="a smaller assortment", now=NOW)
+    for minutes in (10, 20):  # the started run has not begun yet
+        release.test(logical_date=now.replace(minute=minutes))
+    started = [run for run in DagRun.find(dag_id="catalog_sync") if run.run_id.startswith("release__STORE-001")]
+    assert [run.run_id for run in started] == [f"release__STORE-001__case-{case_id}__2026-03-06T06"]
+    run = dag_bag.dags["catalog_sync"].test(
+        logical_date=started[0].logical_date, run_after=started[0].run_after, run_conf=started[0].conf
+    )
+    assert run.state == "success"
+    assert ask(clean, "select store_id, count(*) from catalog_accepted group by 1") == [("STORE-001", 5)]
+    assert ask(clean, "select held_stores, store_id from catalog_run order by run_id desc limit 1") == [
+        ([], "STORE-001")
+    ]
+    assert catalog_sync_tasks.released_stores(dag_run=run) == []
 
 
 def test_the_wait_holds_no_slot_and_attaches_again_by_the_runs_id(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -58,9 +57,10 @@ def hold_back(connection: Connection, *, run_id: int, limits: Limits, now: datet
     return [excess.store_id for excess in held]
 
 
-def released(connection: Connection) -> Sequence[str]:
-    """Stores whose held source a person has let on and which no run has read since."""
-    return list(connection.execute(_RELEASED, {"kind": KIND, "send": SEND}).scalars())
+def released(connection: Connection) -> dict[str, int]:
+    """Stores whose held source a person has let on and which no run has read since, each with its case."""
+    rows = connection.execute(_RELEASED, {"kind": KIND, "send": SEND}).all()
+    return {row.store_id: row.case_id for row in rows}
 
 
 def _beyond(connection: Connection, limits: Limits) -> list[Excess]:
@@ -152,7 +152,7 @@ _DECIDED = text(
 # A run in which the store was not held has read it since; a later case is about other content.
 _RELEASED = text(
     """
-    select distinct c.store_id from review_case c
+    select c.store_id, max(c.case_id) as case_id from review_case c
     where c.kind = :kind and c.decision = :send
         and not exists (
             select from review_case l where l.kind = :kind and l.store_id = c.store_id and l.case_id > c.case_id)
@@ -160,6 +160,6 @@ _RELEASED = text(
             select from catalog_run r
             where r.run_id > (c.known ->> 'run')::bigint and r.state not in ('READING', 'FAILED')
                 and (r.store_id is null or r.store_id = c.store_id) and not c.store_id = any(r.held_stores))
-    order by c.store_id
+    group by c.store_id order by c.store_id
     """
 )
