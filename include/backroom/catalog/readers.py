@@ -19,7 +19,7 @@ from backroom.errors import SourceFileError
 
 _ROWS_AT_ONCE = 10_000  # held in memory
 _MOST_DIGITS = 100
-_MOST_JSON_BYTES = 500_000_000  # of a file that is one list; JSON lines may have any size
+_MOST_JSON_BYTES = 100_000_000  # about a gigabyte of memory; of a file that is one list; JSON lines may have any size
 
 
 class SourceRow(NamedTuple):
