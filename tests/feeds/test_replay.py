@@ -75,6 +75,10 @@ def test_a_retried_row_obeys_the_versions_and_what_still_breaks_a_rule_waits_on(
     assert (result.rows_applied, result.rows_stale, result.rows_quarantined) == (0, 1, 1)
     assert ask(clean, "select order_total from amazon_order") == [(Decimal("6.0000"),)]
     assert ask(clean, "select line, state from feed_quarantine order by 1") == [(2, "RETRIED"), (3, "WAITING")]
+    with clean.begin() as connection:
+        mending.dismiss(connection, result.file_id, 3, by="olga", reason="Amazon's test row", now=NOW)
+    retry(clean, aws, file_ids=[result.file_id], now=NOW)  # what a person has dismissed stays so
+    assert ask(clean, "select line, state from feed_quarantine order by 1") == [(2, "RETRIED"), (3, "DISMISSED")]
 
 
 def rows_of(engine: Engine) -> list[tuple[Any, ...]]:

@@ -183,7 +183,7 @@ _QUARANTINE = text(
             else '{{}}' end
     from staged_order join staged_bad using (line)
     on conflict (file_id, line) do update set column_name = excluded.column_name, reason = excluded.reason,
-        raw = excluded.raw, state = 'WAITING'
+        raw = excluded.raw, state = case feed_quarantine.state when 'DISMISSED' then 'DISMISSED' else 'WAITING' end
     """.replace("'{{}}'", "'{}'\\:\\:jsonb")  # noqa: S608 - names from our own layout file
 ).bindparams(bindparam("names", type_=ARRAY(Text)), bindparam("reasons", type_=ARRAY(Text)))
 
