@@ -88,7 +88,7 @@ def use_link(token: str) -> AnyResponse | tuple[str, int]:
 @blueprint.get("/look-up")
 def look_up() -> tuple[str, int]:
     """The two forms."""
-    return page("look_up.html", stores=store_choices())
+    return _forms(200)
 
 
 @blueprint.post("/look-up/paid")
@@ -132,14 +132,20 @@ def find_unpaid() -> AnyResponse | tuple[str, int]:
     return visit.start(redirect(url_for("pages_debts.payment", trip=trip), 303), "PAYMENT", shopping_trip_id=trip)
 
 
+def _forms(status: int, problem: str = "") -> tuple[str, int]:
+    """The two forms, with what was written into the one that was sent."""
+    given = {name: said[:100] for name, said in request.form.items()}
+    return page("look_up.html", status, problem=problem, stores=store_choices(), given=given)
+
+
 def _again(said: str) -> tuple[str, int]:
-    return page("look_up.html", 400, problem=said, stores=store_choices())
+    return _forms(400, said)
 
 
 def _nothing_found() -> tuple[str, int]:
     g.outcome = "NOTHING_FOUND"
     said = words("We found no trip with all of this. Check each field; it can take a day until a trip can be found.")
-    return page("look_up.html", 404, problem=said, stores=store_choices())
+    return _forms(404, said)
 
 
 def _too_many() -> tuple[str, int]:

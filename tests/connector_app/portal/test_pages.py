@@ -258,6 +258,11 @@ def test_a_card_opens_the_amount_and_the_payment_of_its_unpaid_trip_and_no_more(
     ):
         assert shop.visit().post("/look-up/unpaid", **{**right, **wrong}).status_code == 404
         shop.world.run("delete from rate_count")
+    again = shop.visit().post("/look-up/unpaid", **{**right, "month": "5", "tail": '4"<2'}).text
+    assert 'value="2026-11-21"' in again
+    assert 'value="4&#34;&lt;2"' in again
+    assert '<option value="STORE-002" selected>' in again
+    assert 'href="/look-up?lang=es"' in again
     visit = shop.visit()
     assert visit.post("/look-up/unpaid", **right).headers["Location"] == f"/trips/{trip}/payment"
     page = visit.get(f"/trips/{trip}/payment").text
