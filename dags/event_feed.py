@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, task
 
 from backroom_airflow import event_feed_tasks, pools
-from backroom_airflow.schedules import every
+from backroom_airflow.schedules import every_or_rung
 from backroom_airflow.tags import Tag
 
 DOC = """
@@ -16,7 +16,8 @@ DOC = """
 and so do trips of Amazon's that have no purchase of ours half an hour later (`order_without_purchase_minutes`). What an
 event means for a charge, `charge_lifecycle` judges.
 
-**When.** Every minute, so that a decline alerts within one. **Its time** is "now": it takes all that waits.
+**When.** Every minute, so that a decline alerts within one; with `BACKROOM_EVENTS_BELL_QUEUE` also as soon as an event
+comes. **Its time** is "now": it takes all that waits.
 
 **A rerun** finds the queue empty, or events that are known already.
 
@@ -27,7 +28,7 @@ as an attribute; `backroom feeds events` counts what came.
 
 with DAG(
     dag_id="event_feed",
-    schedule=every("* * * * *"),
+    schedule=every_or_rung("* * * * *", bell="events"),
     catchup=False,
     max_active_runs=1,
     tags=[Tag.FEEDS, Tag.EVERY_FEW_MINUTES],

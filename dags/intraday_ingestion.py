@@ -8,7 +8,7 @@ from airflow.sdk import DAG, task
 
 from backroom_airflow import intraday_ingestion_tasks, pools
 from backroom_airflow.assets import store_day
-from backroom_airflow.schedules import every
+from backroom_airflow.schedules import every_or_rung
 from backroom_airflow.tags import Tag
 
 DOC = """
@@ -19,7 +19,8 @@ day whose files are all there: the asset `store_day`, partition `STORE-001|2026-
 has changed is released again as a correction. Beside it, changed days land as Parquet, and windows that are overdue and
 orders without a purchase of ours raise alerts.
 
-**When.** Every 15 minutes. **Its time** is "now": it takes all that waits, whenever it was written. One task brings
+**When.** Every 15 minutes; with `BACKROOM_INTRADAY_BELL_QUEUE` also as soon as a file is announced.
+**Its time** is "now": it takes all that waits, whenever it was written. One task brings
 in all files over one connection: a file takes a few milliseconds, a mapped task would take seconds. The look at what
 came is plain SQL for the same reason; the Great Expectations suites run in `data_quality`.
 
@@ -36,7 +37,7 @@ is missing. Missing windows: `backroom feeds gaps`. Messages that were given up:
 
 with DAG(
     dag_id="intraday_ingestion",
-    schedule=every("*/15 * * * *"),
+    schedule=every_or_rung("*/15 * * * *", bell="intraday"),
     catchup=False,
     max_active_runs=1,
     tags=[Tag.FEEDS, Tag.EVERY_FEW_MINUTES],

@@ -250,6 +250,14 @@ class Settings(BaseSettings):
     catalog_queue: str = Field(
         "backroom-catalog", description="SQS queue of Amazon's news of catalog uploads; empty: polling alone"
     )
+    intraday_bell_queue: str = Field(
+        "",
+        description="URL of a second SQS queue of the same topic; each message starts a run; empty: by the clock alone",
+    )
+    events_bell_queue: str = Field(
+        "",
+        description="URL of a second SQS queue of the same rule; each message starts a run; empty: by the clock alone",
+    )
     intraday_max_receives: int = Field(5, ge=1, le=1000, description="tries before a message is a dead letter")
     intraday_gap_alert_minutes: int = Field(
         60, ge=15, le=2880, description="how long after its end a window may be missing before an alert"

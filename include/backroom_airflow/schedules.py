@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow.sdk import CronDataIntervalTimetable
+from typing import Literal
+
+from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronDataIntervalTimetable
 
 from backroom.settings import settings
 
@@ -12,3 +14,24 @@ def every(cron: str) -> CronDataIntervalTimetable | None:
     if settings().schedules == "off":
         return None
     return CronDataIntervalTimetable(cron, timezone="UTC")
+
+
+def every_or_rung(
+    cron: str, *, bell: Literal["intraday", "events"]
+) -> CronDataIntervalTimetable | AssetOrTimeSchedule | None:
+    """`every`, and also at once when a message comes into that feed's bell queue, where one is set.
+
+    The watcher deletes what it receives before anything is done about it. So its queue only rings: the run drains the
+    real queue, and deletes after its commit.
+    """
+    clock, config = every(cron), settings()
+    queue = config.intraday_bell_queue if bell == "intraday" else config.events_bell_queue
+    if clock is None or not queue:
+        return clock
+    from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger  # takes long to import
+
+    trigger = SqsSensorTrigger(
+        sqs_queue=queue, aws_conn_id=None, region_name=config.aws_region, max_messages=10, waiter_delay=2
+    )
+    bell = Asset(name=f"{bell}_bell", uri=f"x-backroom://{bell}-bell", watchers=[AssetWatcher(f"{bell}_bell", trigger)])
+    return AssetOrTimeSchedule(timetable=clock, assets=[bell])
