@@ -33,5 +33,5 @@ def every_or_rung(
     trigger = SqsSensorTrigger(
         sqs_queue=queue, aws_conn_id=None, region_name=config.aws_region, max_messages=10, waiter_delay=2
     )
-    bell = Asset(name=f"{bell}_bell", uri=f"x-backroom://{bell}-bell", watchers=[AssetWatcher(f"{bell}_bell", trigger)])
-    return AssetOrTimeSchedule(timetable=clock, assets=[bell])
+    rung = Asset(name=f"{bell}_bell", uri=f"x-backroom://{bell}-bell", watchers=[AssetWatcher(f"{bell}_bell", trigger)])
+    return AssetOrTimeSchedule(timetable=clock, assets=[rung])
