@@ -63,7 +63,10 @@ _LOCKED: Final = text(
 )
 
 
-_EVENTS: Final = text("select * from charge_event where shopping_trip_id = any(:trips) order by event_id")
+_EVENTS: Final = text(
+    "select shopping_trip_id, kind, happened_at, source, source_id, amount, cast(details ->> 'number' as int) as number"
+    " from charge_event where shopping_trip_id = any(:trips) order by event_id"
+)
 _KEEP: Final = text(
     """
     insert into charge_event (shopping_trip_id, kind, amount, currency, happened_at, heard_at, source, source_id,
@@ -95,15 +98,17 @@ def lock(connection: Connection, trips: Collection[str]) -> dict[str, Charge]:
 def charges_of(connection: Connection, rows: Sequence[RowMapping]) -> dict[str, Charge]:
     """The charges of rows that this transaction has locked, with what their stores' rules are made of."""
     events = events_of(connection, [row["shopping_trip_id"] for row in rows])
-    return {row["shopping_trip_id"]: _charge(row, events[row["shopping_trip_id"]]) for row in rows}
+    rules = {store: _rules(row) for store, row in {row["store_id"]: row for row in rows}.items()}
+    return {
+        row["shopping_trip_id"]: _charge(row, events[row["shopping_trip_id"]], rules[row["store_id"]]) for row in rows
+    }
 
 
 def events_of(connection: Connection, trips: Collection[str]) -> dict[str, list[Event]]:
     """Each trip's events, as the fold reads them."""
     found: dict[str, list[Event]] = defaultdict(list)
-    rows = connection.execute(_EVENTS, {"trips": list(trips)}).mappings()
-    for row in rows:
-        found[row["shopping_trip_id"]].append(_event(row))
+    for trip, kind, happened_at, source, source_id, amount, number in connection.execute(_EVENTS, {"trips": [*trips]}):
+        found[trip].append(Event(Kind(kind), happened_at, Source(source), source_id, amount, number or 0))
     return found
 
 
@@ -202,7 +207,7 @@ def _settle_cases(connection: Connection, one: Charge, now: datetime) -> None:
         )
 
 
-def _charge(row: RowMapping, events: Sequence[Event]) -> Charge:
+def _charge(row: RowMapping, events: Sequence[Event], rules: ChargeRules) -> Charge:
     return Charge(
         shopping_trip_id=row["shopping_trip_id"],
         store_id=row["store_id"],
@@ -211,25 +216,18 @@ def _charge(row: RowMapping, events: Sequence[Event]) -> Charge:
         fencing=row["fencing"],
         next_attempt_at=row["next_attempt_at"],
         last_at=_last_of_ours(events),
-        rules=ChargeRules.of(
-            settings(),
-            after_decline=row["after_decline"],
-            preauthorization=row["preauthorization_amount"],
-            trusts_capture_answer=row["trust_capture_answer"],
-        ),
+        rules=rules,
         events=tuple(events),
         folded=fold(events),
     )
 
 
-def _event(row: RowMapping) -> Event:
-    return Event(
-        kind=Kind(row["kind"]),
-        happened_at=row["happened_at"],
-        source=Source(row["source"]),
-        source_id=row["source_id"],
-        amount=row["amount"],
-        number=int(row["details"].get("number", 0)),
+def _rules(row: RowMapping) -> ChargeRules:
+    return ChargeRules.of(
+        settings(),
+        after_decline=row["after_decline"],
+        preauthorization=row["preauthorization_amount"],
+        trusts_capture_answer=row["trust_capture_answer"],
     )
 
 
