@@ -66,6 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
         _refuse(f"the database can't do this: {str(error.orig).splitlines()[0]}; see `backroom db status` and its role")
     except OperationalError as error:
         _refuse(f"the database does not answer: {str(error.orig).splitlines()[0]}; is it running, is the URL right?")
+    except Exception as error:
+        if not type(error).__module__.startswith("botocore."):  # not imported for the commands that need no AWS
+            raise
+        _refuse(f"AWS: {error}; are credentials and BACKROOM_AWS_ENDPOINT_URL right (docs/operations.md)?")
 
 
 def _refuse(reason: str) -> None:

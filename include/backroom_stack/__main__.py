@@ -87,6 +87,14 @@ def app_token(
     typer.echo(app_identity.app_token(settings().home, shopper_id, timedelta(minutes=minutes), datetime.now(UTC)))
 
 
+@app.command()
+def environment() -> None:
+    """Print what a shell must export so that `backroom` reaches the parts that `up` has started; for `eval`."""
+    from backroom_stack.shell_environment import exports
+
+    typer.echo("\n".join(exports(settings())))
+
+
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C and SIGTERM end every part."""
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))

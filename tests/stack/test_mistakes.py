@@ -104,3 +104,10 @@ def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     assert_one_line(run(["backroom_stack", "up", "db"], file / "home"), "BACKROOM_HOME")
+
+
+def test_aws_without_credentials_is_one_line(tmp_path: Path) -> None:
+    nothing = {name: "" for name in os.environ if name.startswith("AWS_")}
+    nothing |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "HOME": str(tmp_path)}
+    arguments = ["backroom.cli", "feeds", "dead-letters", "list", "--queue", "intraday"]
+    assert_one_line(run(arguments, tmp_path, **nothing), "AWS", "credentials")
