@@ -6,6 +6,7 @@ line on standard error says why.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")
     logs.configure("WARNING")  # a command says itself what it did
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "200")  # a file or a pipe has no width that would have to be kept to
     try:
         build_app([asked] if asked in COMMANDS else list(COMMANDS))(arguments)
     except BackroomError as error:

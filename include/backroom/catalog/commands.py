@@ -78,6 +78,14 @@ def diff(
 @app.command()
 def history(sku: str, limit: int = LIMIT, as_json: bool = AS_JSON) -> None:
     """Show what was sent to Amazon about a product, the newest first, and what came of it."""
+    check_reachable(engine())
+    with engine().connect() as connection:
+        if not connection.execute(
+            text("select exists (select from catalog_item where item_sku = :sku)"), {"sku": sku}
+        ).scalar():
+            raise BackroomError(
+                f"no store has a product {sku!r}; `backroom catalog skus --store STORE` lists a store's"
+            )
     command_line.show_query(
         "select b.run_id, b.batch_id, b.kind, i.store_id, b.state, i.status, i.error_code, i.error_message, b.sent_at,"
         " left(i.content_hash, 12) as content from catalog_batch_item i join catalog_batch b using (batch_id)"

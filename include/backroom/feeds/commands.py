@@ -37,6 +37,7 @@ class Feed(StrEnum):
     EVENTS = "events"
 
 
+_FILE_STATES = ("ANNOUNCED", "COPIED", "INGESTED", "SAME_CONTENT", "SUPERSEDED", "FAILED")
 QUEUE = typer.Option(..., "--queue", help="intraday or events")
 REASON = typer.Option("", "--reason", help="why; kept in the audit trail")
 
@@ -49,11 +50,13 @@ NOW = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the
 @app.command()
 def files(
     store: str = STORE,
-    state: str = typer.Option("", "--state", help="COPIED, INGESTED, SAME_CONTENT, SUPERSEDED, FAILED, ANNOUNCED"),
+    state: str = typer.Option("", "--state", help=", ".join(_FILE_STATES)),
     limit: int = LIMIT,
     as_json: bool = AS_JSON,
 ) -> None:
     """Show the ledger of files."""
+    if state and state.upper() not in _FILE_STATES:
+        raise BackroomError(f"--state: one of {', '.join(_FILE_STATES)} (it is {state!r})")
     command_line.show_query(
         "select file_id, key, state, window_end, announcements, rows_read, rows_applied, rows_stale, rows_quarantined,"
         " reason from feed_file where (:store = '' or store_id = :store) and (:state = '' or state = :state)"
