@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
@@ -13,10 +11,9 @@ WIDE = "select " + ", ".join(f"'{'x' * 30}{n}' as heading_of_column_{n}" for n i
 
 
 @pytest.fixture(autouse=True)
-def _here(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _here(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command_line, "engine", lambda: database)
     monkeypatch.setenv("COLUMNS", "80")
-    return
 
 
 def test_what_fits_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
