@@ -101,3 +101,26 @@ def test_breaks_are_assigned_decided_and_told_of_and_a_month_is_reported(
     assert _run("close-month", "--store", "SHOP-1", "--month", "2026-03", "--reason", "x", "--now", NOW) == 2
     assert "it is not over" in capsys.readouterr().err
     assert _run("assign", number, "--to", "fay", "--reason", "  ") == 2
+
+
+def test_a_closed_months_report_is_the_same_whatever_is_reconciled_after_and_however_it_is_asked_for(
+    shop: Books, database: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with database.begin() as connection:
+        books = Books(connection, "SHOP-2")
+        open_store(books)
+        books.trip()
+        books.reconcile()
+    closing = ("--month", "2026-03", "--reason", "all seen", "--now", "2026-04-02T09:00:00Z")
+    assert _run("close-month", "--store", "SHOP-2", *closing, "--json") == 0
+    page = Path(json.loads(capsys.readouterr().out)["html"])
+    figures = page.with_suffix(".figures.csv")
+    closed = figures.read_bytes()
+    with database.begin() as connection:
+        Books(connection, "SHOP-2", trips=["SHOP-2-T1"]).trip()
+        Books(connection, "SHOP-2").reconcile()
+    assert _run("report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "SHOP-2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["html"] == str(page)
+    assert figures.read_bytes() == closed
+    assert _run("report", "--from", "2026-03-01", "--to", "2027-03-31") == 2
+    assert "366 days at most" in capsys.readouterr().err

@@ -15,7 +15,8 @@ from rich.table import Table
 from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
-from backroom.reconciliation import break_commands, months, payout_files, periods, report, scoring
+from backroom.reconciliation import break_commands, months, on_demand, payout_files, report, scoring
+from backroom.reconciliation.periods import last_of_month
 from backroom.reconciliation.runs import reconcile_day, released_as_complete
 from backroom.reconciliation.scoring import Named
 from backroom.settings import settings
@@ -83,7 +84,7 @@ def write_report(
     now: str = NOW,
     as_json: bool = JSON,
 ) -> None:
-    """Write the report of a day over all stores, or of any period, and say where it is."""
+    """Write the report of a day over all stores, or of any period; a month that is closed as it was closed."""
     check_reachable(engine())
     folder = settings().reports_folder
     if bool(date_) == bool(first or last):
@@ -92,14 +93,9 @@ def write_report(
         if date_:
             written = report.write_company(connection, business_date=_date(date_), folder=folder, now=moment(now))
         else:
-            begin, end = _date(first, "--from"), _date(last, "--to")
-            chosen = [store] if store else periods.stores(connection, first=begin, last=end)
-            if not chosen:
-                raise BackroomError(f"no store was reconciled from {begin} to {end}; `backroom reconcile day` first")
-            days = [periods.of_store(connection, store_id=one, first=begin, last=end) for one in chosen]
-            written = report.write_period(
-                connection, days, stem=store or "company", folder=folder, as_of=moment(now),
-                title=days[0].name if store else "All stores",
+            written = on_demand.write(
+                connection, store_id=store or None, first=_date(first, "--from"), last=_date(last, "--to"),
+                folder=folder,
             )  # fmt: skip
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
 
@@ -116,15 +112,13 @@ def close_month(
 ) -> None:
     """Close a month of a store: it stays as it is, and what comes later is posted to the next. It never opens again."""
     check_reachable(engine())
+    first = _month(month)
     with transaction() as connection:
-        closed = months.close(
-            connection, store_id=store, month=_month(month), by=by or getpass.getuser(), reason=reason,
-            now=moment(now), with_breaks=with_breaks,
+        months.close(
+            connection, store_id=store, month=first, by=by or getpass.getuser(), reason=reason, now=moment(now),
+            with_breaks=with_breaks,
         )  # fmt: skip
-        written = report.write_period(
-            connection, [closed], stem=store, folder=settings().reports_folder, as_of=closed.as_of, title=closed.name
-        )
-    _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
+    _say_month(first, store_id=store, as_json=as_json)
 
 
 @app.command(name="month")
@@ -133,10 +127,13 @@ def write_month(
 ) -> None:
     """Write a month's report: as it was closed, or as it stands while it is open."""
     check_reachable(engine())
+    _say_month(_month(month), store_id=store, as_json=as_json)
+
+
+def _say_month(first: date, *, store_id: str | None, as_json: bool) -> None:
     with transaction() as connection:
-        found = months.of_month(connection, store_id=store, month=_month(month))
-        written = report.write_period(
-            connection, [found], stem=store, folder=settings().reports_folder, as_of=found.as_of, title=found.name
+        written = on_demand.write(
+            connection, store_id=store_id, first=first, last=last_of_month(first), folder=settings().reports_folder
         )
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
 
