@@ -15,7 +15,8 @@ DOC = """
 **What.** Judges every trip of the day: matched, expected (one side only, not yet late), or a break; closes breaks that
 later data has mended; goes over the store's earlier unsettled days again; writes the finance report of the store and of
 all stores (`reports/<day>/<store>.html`, `company.html`, their workbooks, CSV and Parquet files); copies them to
-`BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by e-mail, where these are set.
+`BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by e-mail, where these are set. Does the same for each
+month that was closed since, and for the company's month once all its stores' are closed.
 
 **When.** Once for each release of the asset `store_day`, whose partition key is `STORE-001|2026-11-23`. By hand:
 conf `{"store_id": "STORE-001", "business_date": "2026-11-23", "now": "2026-11-24T12:00:00Z"}`.
@@ -53,4 +54,9 @@ with DAG(
         """Store the reports and announce them."""
         return reconciliation_tasks.deliver(pages, **context)
 
-    deliver(write_reports(reconcile()))
+    @task
+    def deliver_months(**context: object) -> list[str]:
+        """Store and announce the reports of months that were closed."""
+        return reconciliation_tasks.deliver_months(**context)
+
+    deliver(write_reports(reconcile())) >> deliver_months()

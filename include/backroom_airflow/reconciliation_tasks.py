@@ -109,6 +109,20 @@ def deliver(pages: list[str], **context: Any) -> list[str]:
     return [one.report for one in delivered if one is not None]
 
 
+def deliver_months(**context: Any) -> list[str]:
+    """The reports of months that were closed and not delivered since, as `deliver`; the reports' names."""
+    from backroom.db.engine import engine, transaction
+    from backroom.reconciliation import delivery, month_delivery
+    from backroom.settings import settings
+
+    now, folder = business_time.of(context), settings().reports_folder
+    with transaction() as connection:
+        due = month_delivery.due(connection)
+    delivered = [month_delivery.deliver(engine(), delivery.clients(), closed, folder=folder, now=now) for closed in due]
+    log.info("months delivered", reports=delivered)
+    return [one.report for one in delivered if one is not None]
+
+
 def _released_at(connection: Connection, wanted: Asked) -> datetime | None:
     from sqlalchemy import text
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -13,10 +14,13 @@ from moto import mock_aws
 from sqlalchemy import Engine, text
 
 from backroom.errors import ConfigurationError
-from backroom.reconciliation import delivery
+from backroom.reconciliation import delivery, month_delivery, months
 from backroom.reconciliation.delivery import Clients
 from backroom.settings import settings
-from tests.reconciliation.conftest import NEXT_MORNING
+from backroom_airflow import reconciliation_tasks
+from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books, open_store
+
+APRIL = datetime(2026, 4, 2, 9, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -99,6 +103,54 @@ def test_an_announcement_that_ses_refuses_is_made_when_it_is_tried_again(
     assert again.announced
 
 
+def _closed(database: Engine, *store_ids: str) -> None:
+    for store_id in store_ids:
+        with database.begin() as connection:
+            months.close(connection, store_id=store_id, month=DAY, by="fay", reason="all seen", now=APRIL)
+
+
+def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_stores_are_closed(
+    database: Engine, home: Path, aws: Clients, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        for store_id in ("NORTH", "SOUTH"):
+            books = Books(connection, store_id)
+            open_store(books)
+            books.trip()
+            books.reconcile()
+
+    def delivered() -> list[str]:
+        # the run began before the month was closed
+        run = SimpleNamespace(logical_date=None, conf=None, run_after=NEXT_MORNING)
+        return reconciliation_tasks.deliver_months(dag_run=run)
+
+    assert delivered() == []
+    _closed(database, "NORTH")
+    aws.ses.delete_identity(Identity="books@example.com")
+    with pytest.raises(ClientError, match="MessageRejected"):
+        delivered()
+    aws.ses.verify_email_identity(EmailAddress="books@example.com")
+    before = _sent(aws)
+    assert delivered() == ["2026-03-01_2026-03-31/NORTH"]
+    to_each = _sent(aws) - before
+    assert to_each > 0
+    assert delivered() == []
+    _closed(database, "SOUTH")
+    with database.connect() as connection:
+        south, company = month_delivery.due(connection)
+    with pytest.raises(ReadTimeoutError):
+        month_delivery.deliver(
+            database, Clients(aws.s3, _NeverAnswers()), south, folder=tmp_path, now=NEXT_MORNING
+        )  # fmt: skip
+    assert company.store_id is None
+    assert delivered() == ["2026-03-01_2026-03-31/SOUTH", "2026-03-01_2026-03-31/company"]
+    assert _sent(aws) - before == 2 * to_each  # what may have gone is not sent again
+    assert delivered() == []
+    keys = {one["Key"] for one in aws.s3.list_objects_v2(Bucket="finance", Prefix="reports/2026-03-01")["Contents"]}
+    assert keys == {f"reports/2026-03-01_2026-03-31/{stem}.{kind}" for stem in ("NORTH", "SOUTH", "company")
+                    for kind in ("html", "xlsx", "figures.csv", "figures.parquet")}  # fmt: skip
+
+
 def test_recipients_without_a_sender_are_refused_and_without_both_nothing_leaves(
     database: Engine, aws: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,3 +162,5 @@ def test_recipients_without_a_sender_are_refused_and_without_both_nothing_leaves
     monkeypatch.setenv("BACKROOM_REPORTS_BUCKET", "")
     settings.cache_clear()
     assert delivery.deliver(database, aws, page=_report(tmp_path), now=NEXT_MORNING) is None
+    with database.connect() as connection:
+        assert month_delivery.due(connection) == []
