@@ -8,8 +8,10 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
+from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import months, periods, report
 from backroom.reconciliation.months import CloseRefused
 from backroom.reconciliation.runs import reconcile_day
@@ -63,6 +65,17 @@ def test_a_closed_month_stays_as_it_was_and_later_changes_are_posted_to_the_next
     assert "Changes to closed months, posted here" in page
     assert "Trial balance" in page
     assert "Changes to closed months" in openpyxl.load_workbook(written.xlsx).sheetnames
+
+
+def test_a_month_does_not_close_while_something_is_being_booked(books: Books, database: Engine) -> None:
+    books.trip()
+    books.reconcile()
+    with database.connect() as booking:
+        booking.execute(POSTING_LOCK)  # as `post_new` does, until it commits
+        books.connection.execute(text("set local lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"), books.connection.begin_nested():
+            _close(books)
+    _close(books)
 
 
 def test_a_month_does_not_close_before_everything_in_it_is_settled(books: Books) -> None:

@@ -16,7 +16,8 @@ from backroom.ledger.debt_booking import post_debts
 from backroom.ledger.refund_booking import post_refunds
 from backroom.ledger.unbilled_booking import post_unbilled
 
-_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('ledger.post_new', 0))")
+# Held by whoever books, and by whoever needs that nothing is booked until the transaction's end (closing a month).
+POSTING_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('ledger.post_new', 0))")
 
 
 def post_new(connection: Connection, *, now: datetime) -> int:
@@ -26,7 +27,7 @@ def post_new(connection: Connection, *, now: datetime) -> int:
     is booked all the same: it has been heard. What another transaction has locked is left to the next run, and so is
     what has to come after it.
     """
-    connection.execute(_LOCK)
+    connection.execute(POSTING_LOCK)
     return (
         post_charges(connection)
         + post_debts(connection)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from backroom.audit import trail
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
+from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import periods
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
@@ -53,6 +54,8 @@ def close(
     if not reason.strip():
         raise CloseRefused("the reason says nothing; write why, it is kept with the month")
     first, last = month.replace(day=1), last_of_month(month)
+    # what is being booked ends first: it can't know yet that the month closes, and would be missing from its figures
+    connection.execute(POSTING_LOCK)
     connection.execute(
         text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"month {store_id} {first}"}
     )
