@@ -122,5 +122,13 @@ def test_a_closed_months_report_is_the_same_whatever_is_reconciled_after_and_how
     assert _run("report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "SHOP-2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["html"] == str(page)
     assert figures.read_bytes() == closed
+    assert _run("months", "--month", "2026-03", "--now", "2026-04-02T09:00:00Z", "--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [(one["store_id"], one["state"]) for one in said] == [("SHOP-1", "OPEN"), ("SHOP-2", "CLOSED")]
+    assert _run("close-month", "--all-stores", *closing) == 2
+    assert "no store was closed: March 2026 of SHOP-1 can't be closed: " in capsys.readouterr().err
+    assert _run("close-month", *closing) == _run("close-month", "--store", "SHOP-2", "--all-stores", *closing) == 2
+    assert _run("months", "--month", "2026-03") == 1
+    capsys.readouterr()
     assert _run("report", "--from", "2026-03-01", "--to", "2027-03-31") == 2
     assert "366 days at most" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.table import Table
 from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
-from backroom.reconciliation import break_commands, months, on_demand, payout_files, report, scoring
+from backroom.reconciliation import break_commands, company_month, months, on_demand, payout_files, report, scoring
 from backroom.reconciliation.periods import last_of_month
 from backroom.reconciliation.runs import reconcile_day, released_as_complete
 from backroom.reconciliation.scoring import Named
@@ -25,6 +26,7 @@ app = typer.Typer(help="Purchases, charges, Amazon's orders and the ledger, held
 
 STORE = typer.Option(..., "--store", help="the store's id")
 DATE = typer.Option(..., "--date", help="the store's business day, YYYY-MM-DD")
+MONTH = typer.Option(..., "--month", help="the month, YYYY-MM")
 JSON = typer.Option(False, "--json", help="for machines")
 NOW = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present where left out")
 
@@ -102,32 +104,61 @@ def write_report(
 
 @app.command(name="close-month")
 def close_month(
-    store: str = STORE,
-    month: str = typer.Option(..., "--month", help="the month, YYYY-MM"),
+    store: str = typer.Option("", "--store", help="the store's id"),
+    all_stores: bool = typer.Option(False, "--all-stores", help="every store that is open: all of them or none"),
+    month: str = MONTH,
     reason: str = typer.Option(..., "--reason", help="why now; kept in the audit trail", callback=needed),
     by: str = typer.Option("", "--by", help="who closes it; the login name if left out"),
     with_breaks: bool = typer.Option(False, "--with-breaks", help="also while breaks are open"),
     now: str = NOW,
     as_json: bool = JSON,
 ) -> None:
-    """Close a month of a store: it stays as it is, and what comes later is posted to the next. It never opens again."""
+    """Close a month of a store, or of all: it stays as it is, what comes later is posted to the next. For good."""
     check_reachable(engine())
-    first = _month(month)
+    if bool(store) == all_stores:
+        raise BackroomError("name one store with --store, or say --all-stores")
+    first, who, at = _month(month), by or getpass.getuser(), moment(now)
     with transaction() as connection:
-        months.close(
-            connection, store_id=store, month=first, by=by or getpass.getuser(), reason=reason, now=moment(now),
-            with_breaks=with_breaks,
-        )  # fmt: skip
-    _say_month(first, store_id=store, as_json=as_json)
+        if all_stores:
+            company_month.close(connection, month=first, by=who, reason=reason, now=at, with_breaks=with_breaks)
+        else:
+            months.close(
+                connection, store_id=store, month=first, by=who, reason=reason, now=at, with_breaks=with_breaks
+            )
+    _say_month(first, store_id=store or None, as_json=as_json)
+
+
+@app.command(name="months")
+def list_stores(
+    month: str = MONTH,
+    with_breaks: bool = typer.Option(False, "--with-breaks", help="open breaks are not in the way"),
+    now: str = NOW,
+    as_json: bool = JSON,
+) -> None:
+    """For each store: is the month closed, and what is in the way. Exits 1 unless it is closed at all of them."""
+    check_reachable(engine())
+    with transaction() as connection:
+        found = company_month.standing(connection, month=_month(month), now=moment(now), with_breaks=with_breaks)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) | {"state": one.state} for one in found], default=str))
+    else:
+        table = Table("store", "month", "closed", "in the way")
+        for one in found:
+            closed = one.closed and f"{one.closed.closed_at:%Y-%m-%d} by {one.closed.closed_by}"
+            table.add_row(one.store_id, one.state, closed, "\n".join(one.in_the_way))
+        Console().print(table)
+    raise typer.Exit(0 if all(one.closed for one in found) else 1)
 
 
 @app.command(name="month")
 def write_month(
-    store: str = STORE, month: str = typer.Option(..., "--month", help="YYYY-MM"), as_json: bool = JSON
+    store: str = typer.Option("", "--store", help="the store's id; left out, all"),
+    month: str = MONTH,
+    as_json: bool = JSON,
 ) -> None:
-    """Write a month's report: as it was closed, or as it stands while it is open."""
+    """Write a month's report, of one store or of all: as it was closed, or as it stands while it is open."""
     check_reachable(engine())
-    _say_month(_month(month), store_id=store, as_json=as_json)
+    _say_month(_month(month), store_id=store or None, as_json=as_json)
 
 
 def _say_month(first: date, *, store_id: str | None, as_json: bool) -> None:
