@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import months, periods, report
 from backroom.reconciliation.months import CloseRefused
-from backroom.reconciliation.runs import reconcile_day
+from backroom.reconciliation.runs import reconcile_day, unsettled_days
 from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books
 
 MARCH, LAST = date(2026, 3, 1), date(2026, 3, 31)
@@ -76,6 +76,26 @@ def test_a_month_does_not_close_while_something_is_being_booked(books: Books, da
         with pytest.raises(OperationalError, match="lock timeout"), books.connection.begin_nested():
             _close(books)
     _close(books)
+
+
+def test_a_month_does_not_close_on_figures_that_money_has_moved_from_since(books: Books) -> None:
+    trip = books.trip(captured="0", debt="8.12")
+    books.reconcile()
+    books.change("debt", trip, paid=Decimal("8.12"), state="PAID")
+    books.post(trip, day=date(2026, 3, 20), payoff_receipts="8.12", bad_debt_receivable="-8.12")
+    again = f"changed since they were reconciled: 2026-03-02 .*reconcile day --store {books.store_id} --date 2026-03-02"
+    with pytest.raises(CloseRefused, match=again):
+        _close(books)
+    assert unsettled_days(books.connection, store_id=books.store_id, before=date(2026, 3, 21)) == [DAY]
+    books.reconcile(now=APRIL)
+    assert unsettled_days(books.connection, store_id=books.store_id, before=date(2026, 3, 21)) == []
+    books.trip()  # its cart was worked out late
+    with pytest.raises(CloseRefused, match="changed since they were reconciled: 2026-03-02"):
+        _close(books)
+    books.reconcile(now=APRIL)
+    _close(books)
+    kept = months.of_month(books.connection, store_id=books.store_id, month=MARCH)
+    assert kept.figures["settlement"]["debt_open"] == "0.00"
 
 
 def test_a_month_does_not_close_before_everything_in_it_is_settled(books: Books) -> None:

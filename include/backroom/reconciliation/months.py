@@ -16,7 +16,7 @@ from backroom.audit import trail
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.ledger.book import POSTING_LOCK
-from backroom.reconciliation import periods
+from backroom.reconciliation import news, periods
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
 
@@ -48,7 +48,8 @@ def close(
 ) -> StoreDay:
     """Closes the month of any of whose days `month` is one; returns it as it was closed. Audited.
 
-    Raises CloseRefused while the month is not over, a day with trips is not reconciled, trips wait, something waits to
+    Raises CloseRefused while the month is not over, a day with trips or orders is not reconciled or has had money
+    moved or trips come since, trips wait, something waits to
     be booked, a figure does not tie, or, unless `with_breaks`, breaks are open; and where an earlier month is open.
     """
     if not reason.strip():
@@ -125,6 +126,11 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
         found.append("it is not over")
     if missing := periods.missing_days(connection, store_id=store_id, first=first, last=last):
         found.append(f"not reconciled: {', '.join(map(str, missing))}")
+    if stale := news.days(connection, store_id=store_id, first=first, last=last):
+        found.append(
+            f"changed since they were reconciled: {', '.join(map(str, stale))}"
+            f" (`backroom reconcile day --store {store_id} --date {stale[0]}`, and so on)"
+        )
     if not period.complete:
         found.append("not all of its days' files are in")
     if period.expected:

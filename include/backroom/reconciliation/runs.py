@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.feeds.completeness import windows
-from backroom.reconciliation import break_keeping, figures, fingerprint, gathering, judged, rows
+from backroom.reconciliation import break_keeping, figures, fingerprint, gathering, judged, news, rows
 from backroom.reconciliation.matching import judge
 from backroom.reconciliation.plain import keep_plain
 from backroom.reconciliation.sides import Deadlines
@@ -144,20 +144,23 @@ def released_as_complete(connection: Connection, *, store_id: str, business_date
 
 
 def unsettled_days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days of the last LOOK_BACK_DAYS whose newest run left trips waiting or breaks open."""
-    rows = connection.execute(
+    """The store's days of the last LOOK_BACK_DAYS that need another run.
+
+    Their newest left trips waiting or breaks open, or something was booked about them since.
+    """
+    first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
+    left_over = connection.execute(
         text("""
             select business_date from (
                 select distinct on (business_date) business_date, expected + breaks_open as left_over
                 from reconciliation_run
-                where store_id = :store_id and business_date < :before
-                  and business_date >= cast(:before as date) - :days
+                where store_id = :store_id and business_date between :first and :last
                 order by business_date, revision desc
-            ) newest where left_over > 0 order by business_date
+            ) newest where left_over > 0
         """),
-        {"store_id": store_id, "before": before, "days": LOOK_BACK_DAYS},
+        {"store_id": store_id, "first": first, "last": last},
     )
-    return list(rows.scalars())
+    return sorted({*left_over.scalars(), *news.days(connection, store_id=store_id, first=first, last=last)})
 
 
 def _one_at_a_time(connection: Connection, store_id: str, business_date: date) -> None:

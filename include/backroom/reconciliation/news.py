@@ -1,0 +1,65 @@
+"""Days whose figures are no longer those of the books: something was booked about their trips since they were judged.
+
+The ledger is only added to, and every movement of money is booked in it; so a day whose postings are those that its
+newest run froze has had no money moved since. A trip that came after the run is news too. What the catalog or the age
+of a debt does to a report is not: it moves no money.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from backroom.money import round_amount
+
+_FROZEN: Final = text("""
+    select distinct on (business_date) business_date, figures -> 'ledger' as ledger,
+           figures #>> '{store,currency}' as currency
+    from reconciliation_run
+    where store_id = :store_id and business_date between :first and :last
+    order by business_date, revision desc
+""")
+_NOW: Final = text("""
+    select r.business_date, p.account, p.detail, coalesce(sum(p.amount) filter (where p.amount > 0), 0) as debit,
+           -coalesce(sum(p.amount) filter (where p.amount < 0), 0) as credit
+    from reconciliation_trip r
+    join ledger_transaction t on t.store_id = r.store_id and t.shopping_trip_id = r.shopping_trip_id
+    join ledger_posting p using (transaction_id)
+    where r.store_id = :store_id and r.business_date between :first and :last
+    group by 1, 2, 3
+""")
+_NOT_JUDGED: Final = text("""
+    select distinct p.business_date from purchase p
+    where p.store_id = :store_id and p.business_date between :first and :last and not exists (
+        select from reconciliation_trip r
+        where r.store_id = p.store_id and r.business_date = p.business_date
+          and r.shopping_trip_id = p.shopping_trip_id)
+""")
+
+
+def days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
+    """The store's reconciled days, `first` and `last` included, to be reconciled again before anyone relies on them."""
+    given = {"store_id": store_id, "first": first, "last": last}
+    runs = {run.business_date: run for run in connection.execute(_FROZEN, given)}
+    now: dict[date, list[Any]] = defaultdict(list)
+    for row in connection.execute(_NOW, given):
+        now[row.business_date].append(row)
+    came_after = set(connection.execute(_NOT_JUDGED, given).scalars())
+    return sorted(
+        day
+        for day, run in runs.items()
+        if day in came_after
+        or {(row["account"], row["detail"], row["debit"], row["credit"]) for row in run.ledger or ()}
+        != {
+            (
+                row.account,
+                row.detail,
+                str(round_amount(row.debit, run.currency)),
+                str(round_amount(row.credit, run.currency)),
+            )
+            for row in now[day]
+        }
+    )
