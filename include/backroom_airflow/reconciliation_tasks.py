@@ -101,10 +101,10 @@ def deliver(pages: list[str], **context: Any) -> list[str]:
     from backroom.db.engine import engine
     from backroom.reconciliation import delivery
 
-    now = business_time.of(context)
-    delivered = [
-        delivery.deliver(engine(), delivery.clients(), page=Path(page), now=now) for page in dict.fromkeys(pages)
-    ]
+    if not pages:
+        return []
+    now, aws = business_time.of(context), delivery.clients()
+    delivered = [delivery.deliver(engine(), aws, page=Path(page), now=now) for page in dict.fromkeys(pages)]
     log.info("reports delivered", reports=delivered)
     return [one.report for one in delivered if one is not None]
 

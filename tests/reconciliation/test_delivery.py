@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 from sqlalchemy import Engine, text
 
+from backroom.cli import main
 from backroom.errors import ConfigurationError
 from backroom.reconciliation import delivery, month_delivery, months
 from backroom.reconciliation.delivery import Clients
@@ -124,6 +125,10 @@ def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_s
         run = SimpleNamespace(logical_date=None, conf=None, run_after=NEXT_MORNING)
         return reconciliation_tasks.deliver_months(dag_run=run)
 
+    asked = ["reconcile", "report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "NORTH", "--deliver"]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([*asked, "--now", NEXT_MORNING.isoformat()])  # while the month is open
+    assert aws.s3.head_object(Bucket="finance", Key="reports/2026-03-01_2026-03-31/NORTH.html")
     assert delivered() == []
     _closed(database, "NORTH")
     aws.ses.delete_identity(Identity="books@example.com")
@@ -164,3 +169,14 @@ def test_recipients_without_a_sender_are_refused_and_without_both_nothing_leaves
     assert delivery.deliver(database, aws, page=_report(tmp_path), now=NEXT_MORNING) is None
     with database.connect() as connection:
         assert month_delivery.due(connection) == []
+
+
+def test_a_report_that_is_as_it_was_before_the_close_is_delivered_for_the_close_as_well(
+    database: Engine, aws: Clients, tmp_path: Path
+) -> None:
+    for now in (NEXT_MORNING, APRIL):
+        delivery.deliver(database, aws, page=_report(tmp_path, "same"), now=now)
+    with database.connect() as connection:
+        intended = connection.execute(text("select max(intended_at) from report_delivery where stored_at = :now"),
+                                      {"now": APRIL}).scalar_one()  # fmt: skip
+    assert intended == APRIL

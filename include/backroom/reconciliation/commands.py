@@ -16,7 +16,16 @@ from rich.table import Table
 from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
-from backroom.reconciliation import break_commands, company_month, months, on_demand, payout_files, report, scoring
+from backroom.reconciliation import (
+    break_commands,
+    company_month,
+    delivery,
+    months,
+    on_demand,
+    payout_files,
+    report,
+    scoring,
+)
 from backroom.reconciliation.periods import last_of_month
 from backroom.reconciliation.runs import reconcile_day, released_as_complete
 from backroom.reconciliation.scoring import Named
@@ -83,6 +92,7 @@ def write_report(
     first: str = typer.Option("", "--from", help="of a period: its first day"),
     last: str = typer.Option("", "--to", help="of a period: its last day"),
     store: str = typer.Option("", "--store", help="of a period: one store; left out, all"),
+    deliver: bool = typer.Option(False, "--deliver", help="also store and announce it, as the settings say where"),
     now: str = NOW,
     as_json: bool = JSON,
 ) -> None:
@@ -99,6 +109,8 @@ def write_report(
                 connection, store_id=store or None, first=_date(first, "--from"), last=_date(last, "--to"),
                 folder=folder,
             )  # fmt: skip
+    if deliver and delivery.deliver(engine(), delivery.clients(), page=written.html, now=moment(now)) is None:
+        raise BackroomError("--deliver: set BACKROOM_REPORTS_BUCKET, or BACKROOM_REPORTS_RECIPIENTS")
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
 
 
@@ -144,7 +156,7 @@ def list_stores(
     else:
         table = Table("store", "month", "closed", "in the way")
         for one in found:
-            closed = one.closed and f"{one.closed.closed_at:%Y-%m-%d} by {one.closed.closed_by}"
+            closed = f"{one.closed.closed_at:%Y-%m-%d} by {one.closed.closed_by}" if one.closed else ""
             table.add_row(one.store_id, one.state, closed, "\n".join(one.in_the_way))
         Console().print(table)
     raise typer.Exit(0 if all(one.closed for one in found) else 1)

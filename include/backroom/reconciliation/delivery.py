@@ -25,7 +25,8 @@ from backroom.settings import settings
 PREFIX: Final = "reports"
 _INTEND: Final = text("""
     insert into report_delivery (report, content_sha256, intended_at) values (:report, :hash, :now)
-    on conflict do nothing
+    on conflict (report, content_sha256) do update
+    set intended_at = greatest(report_delivery.intended_at, excluded.intended_at)
 """)
 _ANNOUNCE: Final = text("""
     update report_delivery set announcing_at = :now
