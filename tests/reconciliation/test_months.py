@@ -111,6 +111,20 @@ def test_a_month_does_not_close_before_everything_in_it_is_settled(books: Books)
         months.close(books.connection, store_id=books.store_id, month=DAY, by="fay", reason=" ", now=APRIL)
 
 
+def test_a_month_does_not_close_without_days_that_only_amazon_knows(books: Books) -> None:
+    books.trip()
+    books.reconcile()
+    lost = books.trip()  # its cart never came
+    books.remove("purchase_line", lost)
+    books.remove("purchase", lost)
+    books.change("amazon_order", lost, business_date=date(2026, 3, 9))
+    with pytest.raises(CloseRefused, match="not reconciled: 2026-03-09"):
+        _close(books)
+    books.change("amazon_order", lost, business_date=date(2026, 2, 9))
+    with pytest.raises(CloseRefused, match="can't be closed: an earlier month is open"):
+        _close(books)
+
+
 def test_a_month_closes_with_its_breaks_where_that_is_said(books: Books) -> None:
     books.change("amazon_order", books.trip(), captured=Decimal("9.00"))
     books.reconcile()

@@ -169,10 +169,16 @@ def _earlier_open(connection: Connection, store_id: str, first: date) -> bool:
         connection.execute(
             text("""
                 select exists (
-                    select from reconciliation_run r
-                    where r.store_id = :store_id and r.business_date < :first and not exists (
-                        select from closed_month c
-                        where c.store_id = r.store_id and c.month = date_trunc('month', r.business_date)))
+                    select from (
+                        select business_date from reconciliation_run
+                        where store_id = :store_id and business_date < :first
+                        union all
+                        select business_date from purchase where store_id = :store_id and business_date < :first
+                        union all
+                        select business_date from amazon_order where store_id = :store_id and business_date < :first
+                    ) day
+                    where date_trunc('month', business_date) not in (
+                        select month from closed_month where store_id = :store_id))
             """),
             {"store_id": store_id, "first": first},
         ).scalar_one()

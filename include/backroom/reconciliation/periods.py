@@ -89,13 +89,17 @@ def last_of_month(day: date) -> date:
 
 
 def missing_days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
-    """The days with trips of the store that nobody has reconciled."""
+    """The store's days with trips, or with orders of Amazon's, that nobody has reconciled."""
     found = connection.execute(
         text("""
-            select distinct p.business_date from purchase p
-            where p.store_id = :store_id and p.business_date between :first and :last
-              and not exists (select from reconciliation_run r
-                              where r.store_id = p.store_id and r.business_date = p.business_date)
+            select business_date from (
+                select business_date from purchase
+                where store_id = :store_id and business_date between :first and :last
+                union
+                select business_date from amazon_order
+                where store_id = :store_id and business_date between :first and :last
+            ) day
+            where business_date not in (select business_date from reconciliation_run where store_id = :store_id)
             order by 1
         """),
         {"store_id": store_id, "first": first, "last": last},
