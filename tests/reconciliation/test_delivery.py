@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+import requests
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 from sqlalchemy import Engine, text
@@ -24,21 +25,28 @@ from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books, open_store
 APRIL = datetime(2026, 4, 2, 9, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def cloud(module_patch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    """S3 and SES."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        module_patch.setenv(name, "test")
+    with mock_aws():
+        yield Clients(boto3.client("s3", "us-east-1"), boto3.client("ses", "us-east-1"))
+
+
 @pytest.fixture
-def aws(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
-    """S3 with the bucket, and SES that knows the sender."""
+def aws(database: Engine, cloud: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    """S3 with the bucket, and SES that knows the sender; both as new."""
     for name, value in {
         "BACKROOM_REPORTS_BUCKET": "finance", "BACKROOM_REPORTS_SENDER": "books@example.com",
-        "BACKROOM_REPORTS_RECIPIENTS": "fay@example.com, olga@example.com", "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "BACKROOM_REPORTS_RECIPIENTS": "fay@example.com, olga@example.com",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    with mock_aws():
-        made = Clients(boto3.client("s3", "us-east-1"), boto3.client("ses", "us-east-1"))
-        made.s3.create_bucket(Bucket="finance")
-        made.ses.verify_email_identity(EmailAddress="books@example.com")
-        yield made
+    requests.post("http://motoapi.amazonaws.com/moto-api/reset", timeout=5).raise_for_status()
+    cloud.s3.create_bucket(Bucket="finance")
+    cloud.ses.verify_email_identity(EmailAddress="books@example.com")
+    yield cloud
     settings.cache_clear()
 
 
