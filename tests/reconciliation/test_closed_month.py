@@ -17,6 +17,7 @@ from backroom.feeds import staging
 from backroom.orders.merge import merge
 from backroom.reconciliation import breaks, months, periods, report, scoring
 from backroom.reconciliation.breaks import Filter
+from backroom.reconciliation.months import CloseRefused
 from backroom.reconciliation.runs import reconcile_day
 from jwo_sandbox import planting
 from jwo_sandbox.reporting import _csv
@@ -102,6 +103,7 @@ def _bad(connection: Connection) -> list[Any]:
 def _bend_our_own(connection: Connection, trips: list[str]) -> list[dict[str, Any]]:
     """Breaks that only we can make."""
     books = Books(connection, STORE)
+    connection.execute(text("create temporary table charge_before on commit drop as select * from charge"))
     captured = connection.execute(
         text("select shopping_trip_id from charge where shopping_trip_id = any(:trips) and state = 'CAPTURED'"
              " and shopping_trip_id not in (select shopping_trip_id from refund) order by 1"),
@@ -128,6 +130,19 @@ def _bend_our_own(connection: Connection, trips: list[str]) -> list[dict[str, An
     return truth
 
 
+def _mend_our_own(connection: Connection, truth: list[dict[str, Any]]) -> list[str]:
+    """Charges and ledger as they were; the trips' ids."""
+    trips = {one["kind"]: one["trip"] for one in truth if one["kind"] in ("MISSING_CHARGE", "LEDGER", "TOTAL")}
+    bent = {"trips": list(trips.values())}
+    connection.execute(
+        text("insert into charge select * from charge_before where shopping_trip_id = any(:trips)"
+             " on conflict (shopping_trip_id) do update set state = excluded.state, total = excluded.total"),
+        bent,
+    )  # fmt: skip
+    Books(connection, STORE).post(trips["LEDGER"], sales="1.00", write_off="-1.00")
+    return list(trips.values())
+
+
 def test_every_planted_break_is_found_and_rightly_named_and_nothing_else_is(
     month: tuple[Connection, list[dict[str, Any]], Decimal], tmp_path: Path
 ) -> None:
@@ -143,19 +158,21 @@ def test_every_planted_break_is_found_and_rightly_named_and_nothing_else_is(
 def test_the_months_totals_are_those_of_the_books_and_tie_to_the_ledger_once_it_is_closed(
     month: tuple[Connection, list[dict[str, Any]], Decimal], tmp_path: Path
 ) -> None:
-    connection, _, sold = month
+    connection, truth, sold = month
     stands = periods.of_store(connection, store_id=STORE, first=FIRST, last=LAST)
     assert Decimal(stands.figures["sales"]["total"]) == sold
     assert sum(Decimal(row["captured"]) + Decimal(row["debt"]) + Decimal(row["rest"]) for row in stands.by_day) > 0
+    with pytest.raises(CloseRefused, match="be closed: these do not tie: Sold by card.*, Sales at shelf price$"):
+        months.close(connection, store_id=STORE, month=FIRST, by="fay", reason="No", now=MARCH, with_breaks=True)
+    mended = _mend_our_own(connection, truth)  # later data: these breaks close by themselves
     for one in breaks.listed(connection, Filter(store_id=STORE, state="OPEN"), now=MARCH):
+        if one["shopping_trip_id"] in mended:
+            continue
         breaks.write_off(connection, one["break_id"], by="fay", reason="planted", now=MARCH)
     for day in DAYS:
         summary = reconcile_day(connection, store_id=STORE, business_date=day, complete=True, now=MARCH)
         assert (summary.breaks_open, summary.breaks_opened, summary.expected) == (0, 0, 0)
-    off = [check["what"] for check in periods.of_store(connection, store_id=STORE, first=FIRST, last=LAST).untied]
-    closed = months.close(
-        connection, store_id=STORE, month=FIRST, by="fay", reason="February", now=MARCH, with_breaks=bool(off)
-    )
+    closed = months.close(connection, store_id=STORE, month=FIRST, by="fay", reason="February", now=MARCH)
     assert closed.trips == len(DAYS) * TRIPS + 2  # two trips that only Amazon knows
     written = report.write_period(connection, [closed], stem=STORE, folder=tmp_path, title="Shop", as_of=MARCH)
     assert "February 2026" in written.html.read_text()

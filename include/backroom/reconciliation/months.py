@@ -49,8 +49,8 @@ def close(
     """Closes the month of any of whose days `month` is one; returns it as it was closed. Audited.
 
     Raises CloseRefused while the month is not over, a day with trips or orders is not reconciled or has had money
-    moved or trips come since, trips wait, something waits to
-    be booked, a figure does not tie, or, unless `with_breaks`, breaks are open; and where an earlier month is open.
+    moved or trips come since, trips wait, something waits to be booked, a figure does not tie, an earlier month is
+    open, or, unless `with_breaks`, breaks are open.
     """
     if not reason.strip():
         raise CloseRefused("the reason says nothing; write why, it is kept with the month")
@@ -139,7 +139,7 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
         found.append(f"{period.breaks_open} breaks are open (mend or decide them, or close with them)")
     # what differs from Amazon's orders is told trip by trip, by breaks
     off = [check["what"] for check in period.untied if check["against"] != "Amazon's orders"]
-    if off and not with_breaks:
+    if off:  # with or without breaks: a month that does not tie has to be mended
         found.append(f"these do not tie: {', '.join(off)}")
     if waiting := _to_book(connection, store_id, last + timedelta(days=1)):
         found.append(f"{waiting} charges and events wait to be booked: `backroom ledger post`")
