@@ -13,8 +13,8 @@ from backroom_airflow.tags import Tag
 DOC = """
 ### Reconciliation of a store's day
 **What.** Judges every trip of the day: matched, expected (one side only, not yet late), or a break; closes breaks that
-later data has mended; goes over the store's earlier unsettled days again; writes the finance report of the store and of
-all stores (`reports/<day>/<store>.html`, `company.html`, their workbooks, CSV and Parquet files); copies them to
+later data has mended; goes over the store's earlier days again that are unsettled or that something was booked about
+since; writes the finance report of the store and of all stores (`reports/<day>/<store>.html`, `company.html`, their workbooks, CSV and Parquet files); copies them to
 `BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by e-mail, where these are set. Does the same for each
 month that was closed since, and for the company's month once all its stores' are closed.
 
