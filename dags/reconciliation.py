@@ -14,9 +14,10 @@ DOC = """
 ### Reconciliation of a store's day
 **What.** Judges every trip of the day: matched, expected (one side only, not yet late), or a break; closes breaks that
 later data has mended; goes over the store's earlier days again that are unsettled or that something was booked about
-since; writes the finance report of the store and of all stores (`reports/<day>/<store>.html`, `company.html`, their workbooks, CSV and Parquet files); copies them to
-`BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by e-mail, where these are set. Does the same for each
-month that was closed since, and for the company's month once all its stores' are closed.
+since; writes the finance report of the store and of all stores (`reports/<day>/<store>.html`, `company.html`, their
+workbooks, CSV and Parquet files); copies them to `BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by
+e-mail, where these are set. Does the same for each month that was closed since, and for the company's month once all
+its stores' are closed.
 
 **When.** Once for each release of the asset `store_day`, whose partition key is `STORE-001|2026-11-23`. By hand:
 conf `{"store_id": "STORE-001", "business_date": "2026-11-23", "now": "2026-11-24T12:00:00Z"}`.
