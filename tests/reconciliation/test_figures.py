@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from backroom.reconciliation import figures
+from backroom.reconciliation import figures, merging
 from tests.reconciliation.conftest import DAY, ENDED, NEXT_MORNING, Books, Item
 
 BREAD = Item("BREAD", "3.00", "1", "0.00", "0.00", tax_rate="0")
@@ -110,3 +111,14 @@ def test_amounts_have_the_places_of_the_currency(books: Books) -> None:
     books.trip(Item(price="400", promotion="0", tax="64"))
     assert _figures(books)["sales"]["total"] == "864"
     assert Decimal(_figures(books)["settlement"]["captured"]) == 864
+
+
+def test_a_period_does_not_tie_where_the_gaps_of_two_days_add_up_to_nothing(books: Books) -> None:
+    books.trip()
+    tied = _figures(books)
+    days = [copy.deepcopy(tied) for _ in range(2)]
+    for day, gap in zip(days, ("1.00", "-1.00"), strict=True):
+        day["checks"][0] |= {"difference": gap, "ties": False}
+    assert all(check["ties"] for check in merging.merged([tied, tied])["checks"])
+    off = [check for check in merging.merged(days)["checks"] if not check["ties"]]
+    assert [(check["what"], check["difference"]) for check in off] == [(tied["checks"][0]["what"], "0.00")]

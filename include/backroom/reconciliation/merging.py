@@ -95,10 +95,12 @@ def _flat(groups: Sequence[Row]) -> Row:
 
 
 def _checks(rows: list[Row], days: Sequence[Row]) -> list[Row]:
-    """In the order of the report; a check ties where the sums do."""
+    """In the order of the report; a check ties where it did on every day: gaps of two days may add up to nothing."""
+    keys = _KEYS["checks"]
     order = [check["what"] for day in days for check in day["checks"]]
+    off = {tuple(check[key] for key in keys) for day in days for check in day["checks"] if not check["ties"]}
     for row in rows:
-        row["ties"] = Decimal(row["difference"]) == 0
+        row["ties"] = tuple(row[key] for key in keys) not in off
     return sorted(rows, key=lambda row: order.index(row["what"]))
 
 

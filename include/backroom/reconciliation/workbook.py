@@ -77,7 +77,10 @@ def _summary(book: Workbook, formats: Formats, days: Sequence[StoreDay], *, titl
                 check["against"],
                 check["other"],
                 Formula(f"=ROUND({right}-{left},4)", check["difference"]),
-                Formula(f'=IF({gap}=0,"ties","off")', "ties" if check["ties"] else "off"),
+                # of a period, a gap of nothing may be made of days that are off
+                "off"
+                if not check["ties"] and not Decimal(check["difference"])
+                else Formula(f'=IF({gap}=0,"ties","off")', "ties" if check["ties"] else "off"),
             )
     last = max(table.row - 1, table.first)
     for text, style in (("ties", formats.good), ("off", formats.bad)):
