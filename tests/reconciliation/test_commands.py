@@ -46,13 +46,18 @@ def test_a_day_with_an_open_break_exits_with_1_and_writes_the_report(
 
 def test_breaks_are_listed_and_the_company_report_is_written(shop: Books, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("day", "--store", "SHOP-1", "--date", "2026-03-02", "--now", NOW) == 1
-    capsys.readouterr()
+    assert "not all in" not in capsys.readouterr().out
     assert _run("breaks", "--store", "SHOP-1", "--open", "--json") == 1
     assert [row["kind"] for row in json.loads(capsys.readouterr().out)] == ["MISSING_ORDER"]
     assert _run("breaks", "--store", "OTHER") == 0
     capsys.readouterr()
     assert _run("report", "--date", "2026-03-02", "--now", NOW, "--json") == 0
     assert Path(json.loads(capsys.readouterr().out)["html"]).name == "company.html"
+
+
+def test_a_day_whose_files_are_not_all_in_says_so(shop: Books, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("day", "--store", "SHOP-1", "--date", "2026-03-01", "--now", NOW) == 0
+    assert "not all in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

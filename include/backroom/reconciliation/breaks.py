@@ -93,7 +93,7 @@ def one(connection: Connection, break_id: int, *, now: datetime) -> Row:
     ).mappings()
     row = found.one_or_none()
     if row is None:
-        raise BreakRefused(f"there is no break {break_id}; `backroom reconcile breaks` lists those there are")
+        raise BreakRefused(f"there is no break {break_id}; the list of breaks shows those there are")
     return dict(row)
 
 
@@ -177,7 +177,7 @@ def _locked(connection: Connection, break_id: int) -> Row:
     ).mappings()
     found = row.one_or_none()
     if found is None:
-        raise BreakRefused(f"there is no break {break_id}; `backroom reconcile breaks` lists those there are")
+        raise BreakRefused(f"there is no break {break_id}; the list of breaks shows those there are")
     return dict(found)
 
 

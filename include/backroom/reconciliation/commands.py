@@ -77,6 +77,10 @@ def day(
             ),
         )  # fmt: skip
         Console().print(table)
+        if not complete:
+            Console(soft_wrap=True).print(
+                "the day's files are not all in (`backroom feeds gaps`): judged as incomplete"
+            )
         if summary.unchanged:
             Console().print("nothing was new: the run and its report stand")
         Console(soft_wrap=True).print(f"report: {html}")
