@@ -7,25 +7,26 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from backroom.reconciliation import breaks
 from backroom.reconciliation.breaks import Filter
 from backroom.reconciliation.runs import RunSummary
-from tests.reconciliation.conftest import NEXT_MORNING, Books, open_store
+from tests.reconciliation.conftest import ENDED, NEXT_MORNING, Books, open_store
 
 STORE = "STILL-1"
+OWN = "STILL-2"  # charges through its own processor
 
 
 @contextmanager
-def _books(database: Engine) -> Iterator[Books]:
+def _books(database: Engine, store_id: str = STORE) -> Iterator[Books]:
     """The store in a transaction of its own, which is committed."""
     with database.begin() as connection:
-        yield Books(connection, STORE)
+        yield Books(connection, store_id)
 
 
-def _run(database: Engine, now: datetime) -> RunSummary:
-    with _books(database) as books:
+def _run(database: Engine, now: datetime, store_id: str = STORE) -> RunSummary:
+    with _books(database, store_id) as books:
         return books.reconcile(now=now)
 
 
@@ -56,3 +57,22 @@ def test_a_run_with_nothing_new_stands_until_something_is_due_or_decided_or_chan
     with _books(database) as books:
         books.change("purchase", good, tax_total=Decimal("0.63"), total=Decimal("8.13"))
     assert _run(database, NEXT_MORNING + timedelta(hours=10)).breaks_opened > 0
+
+
+def test_a_payout_that_names_only_its_reference_is_news(database: Engine) -> None:
+    with _books(database, OWN) as books:
+        open_store(books)
+        books.connection.execute(text("update store set payment_processor = 'SANDBOX' where store_id = :s"), {"s": OWN})
+        trip = books.trip()
+        books.change("amazon_order", trip, captured=0, status="OPEN")
+        books.insert(
+            "preauthorization", auth_event_id=f"gate-{trip}", store_id=OWN, shopper_id="s", processor="SANDBOX",
+            currency="USD", amount=75, state="USED", processor_reference="pay-78", shopping_trip_id=trip,
+            intended_at=ENDED,
+        )  # fmt: skip
+    later = ENDED + timedelta(days=6)
+    assert _run(database, later, OWN).breaks_open == 1
+    assert _run(database, later, OWN).unchanged
+    with _books(database, OWN) as books:
+        books.pay_out(None, "8.12", reference="pay-78")
+    assert (_run(database, later, OWN).matched, _run(database, later, OWN).breaks_open) == (1, 0)

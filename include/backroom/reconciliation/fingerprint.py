@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-RULES: Final = 2  # raised with every change of what a run finds or reports: days are judged again
+RULES: Final = 3  # raised with every change of what a run finds or reports: days are judged again
 _VERSION: Final = "count(*), coalesce(sum(cast(cast({row}.xmin as text) as bigint)), 0)"
 # joined to the purchases of the day; an order without one is an order all the same
 _OF_TRIPS: Final = (
@@ -29,6 +29,10 @@ _OTHERS: Final = {
     " where o.store_id = :store_id and o.business_date between cast(:day as date) - 1 and cast(:day as date) + 1",
     "cases": "review_case r join purchase p on p.shopping_trip_id = r.subject"
     " where p.store_id = :store_id and p.business_date = :day",
+    "payouts by reference": "processor_payout_line r join preauthorization a"
+    " on a.processor = r.processor and a.processor_reference = r.reference"
+    " join purchase p on p.shopping_trip_id = a.shopping_trip_id"
+    " where r.shopping_trip_id is null and p.store_id = :store_id and p.business_date = :day",
     "store": "store r where r.store_id = :store_id",
     "catalog": "catalog_item r where r.store_id = :store_id",
     "files": "feed_file r where r.store_id = :store_id and r.window_end between :first and :last",
