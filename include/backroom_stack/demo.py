@@ -75,7 +75,7 @@ def run_demo(config: Settings, console: Console, *, trips: int) -> int:
 def timeline(day: date, trips: int) -> list[datetime]:
     """The moments at which files are taken in and money is moved: through the day, at its end, and after it.
 
-    A day of a few trips has one less: most of its time is what starting tasks takes.
+    A day of a few trips has fewer of them: most of its time is what starting tasks takes.
     """
     _, east_end = business_day_bounds(day, EAST)
     _, west_end = business_day_bounds(day, WEST)
@@ -85,6 +85,8 @@ def timeline(day: date, trips: int) -> list[datetime]:
         *(open_hours if trips > FEW_TRIPS else open_hours[1:]),
         east_end + timedelta(minutes=30),
         west_end + timedelta(minutes=15),
+        # second tries of an hour later: what comes of them is heard by the last moment
+        *([west_end + timedelta(hours=1, minutes=15)] if trips > FEW_TRIPS else []),
         west_end + timedelta(hours=2, minutes=15),
     ]
 
