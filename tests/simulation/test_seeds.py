@@ -18,7 +18,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Run]:
 
     def run(seed: int) -> Run:
         home: Path = tmp_path_factory.mktemp(f"seed-{seed}")
-        size = ("--trips", "80", "--faults", "0.25", "--kills", "5")
+        size = ("--trips", "120", "--faults", "0.25", "--kills", "5")
         return simulate(home, "--seed", str(seed), *size, "--capture-repeat", SEEDS[seed])
 
     with ThreadPoolExecutor(len(SEEDS)) as side_by_side:
