@@ -189,3 +189,17 @@ def test_a_turn_that_stood_still_for_longer_than_the_lease_it_renewed_does_not_c
     assert [one.intent.operation for one in calls] == [Operation.CAPTURE]
     assert claimed == 0
     assert books.attempts(trip) == [("ADJUST", "SUCCEEDED"), ("CAPTURE", None)]
+
+
+def test_how_a_batch_finds_its_trips_ends_with_it_and_hides_no_error_of_its_own(books: Books) -> None:
+    setting = text("select current_setting('enable_seqscan')")
+    with pytest.raises(RuntimeError, match="of the batch"), queue.session(books.engine) as connection:
+        with connection.begin():
+            assert connection.execute(setting).scalar_one() == "off"
+            backend = connection.execute(text("select pg_backend_pid()")).scalar_one()
+        with books.engine.begin() as another:
+            another.execute(text("select pg_terminate_backend(:backend)"), {"backend": backend})
+        raise RuntimeError("of the batch")
+    for _ in range(2):
+        with books.engine.connect() as connection:
+            assert connection.execute(setting).scalar_one() == "on"

@@ -54,9 +54,9 @@ _SHARES: Final = text(
     group by store_id order by store_id
     """
 )
-_PLANS: Final = text(
-    "select set_config('enable_seqscan', :other, false), set_config('enable_hashjoin', :other, false),"
-    " set_config('enable_mergejoin', :other, false)"
+_BY_KEYS: Final = text(
+    "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),"
+    " set_config('enable_mergejoin', 'off', false)"
 )
 _HOLD: Final = text(
     """
@@ -100,17 +100,16 @@ class Share:
 def session(engine: Engine) -> Iterator[Connection]:
     """A batch's connection: it finds its few trips by their keys, however few rows a table held when that was planned.
 
-    A session keeps its plans, and one made for the first trips of a day would read whole tables by its end.
+    A session keeps its plans, and one made for the first trips of a day would read whole tables by its end. This one
+    ends with the batch, so that nobody else is planned for in this way.
     """
     with engine.connect() as connection:
-        with connection.begin():
-            connection.execute(_PLANS, {"other": "off"})
         try:
+            with connection.begin():
+                connection.execute(_BY_KEYS)
             yield connection
         finally:
-            if not (connection.closed or connection.invalidated):
-                with connection.begin():
-                    connection.execute(_PLANS, {"other": "on"})
+            connection.invalidate()
 
 
 def stores_with_due(connection: Connection, *, now: datetime) -> list[str]:
