@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, Row, text
 
@@ -34,21 +34,14 @@ def ask_about_bad_cart(connection: Connection, cart: Cart, problems: Sequence[Pr
     The case is due `bad_cart_margin_hours` before the payment token ends: then the known lines are charged.
     """
     reasons = [f"line {problem.item.line_number}: {problem.reason}" for problem in problems]
-    open_case(
+    _ask(
         connection,
-        kind="BAD_CART",
-        subject=cart.shopping_trip_id,
-        store_id=cart.store_id,
-        asked_by="purchases",
-        question=f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged? "
+        cart,
+        f"The cart of trip {cart.shopping_trip_id} can't be priced: {reasons[0]}. What is to be charged? "
         f"`backroom carts resolve {cart.shopping_trip_id}` says what its lines are.",
-        known={"problems": reasons, "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
-        choices=[
-            ("price_again", "priced with the catalog and price book as they are now, and charged"),
-            ("charge_nothing", "nothing is charged; the pre-authorization is cancelled"),
-        ],
-        now=cart.ended_at,
-        due_at=_margin(cart),
+        reasons,
+        price_again="priced with the catalog and price book as they are now, and charged",
+        charge_nothing="nothing is charged; the pre-authorization is cancelled",
         when_overdue="the lines that have a price are charged; the others stay unbilled",
     )
 
@@ -65,28 +58,42 @@ def ask_about_payer(connection: Connection, cart: Cart, doubt: str) -> None:
 
     The case is that of a bad cart, and goes its ways (`ask_about_bad_cart`).
     """
+    _ask(
+        connection,
+        cart,
+        f"Who pays for the cart of trip {cart.shopping_trip_id}? {doubt[0].upper()}{doubt[1:]}.",
+        [doubt],
+        price_again="priced and charged, as any other shopper's",
+        charge_nothing="they are one of ours, or have paid in the store: the pre-authorization is cancelled",
+        when_overdue="it is charged, as any other shopper's",
+    )
+
+
+def _ask(
+    connection: Connection,
+    cart: Cart,
+    question: str,
+    problems: Sequence[str],
+    *,
+    price_again: str,
+    charge_nothing: str,
+    when_overdue: str,
+) -> None:
+    """A bad cart's case: what is chosen and what follows. It is due while the trip's card still can be charged."""
+    config = settings()
     open_case(
         connection,
         kind="BAD_CART",
         subject=cart.shopping_trip_id,
         store_id=cart.store_id,
         asked_by="purchases",
-        question=f"Who pays for the cart of trip {cart.shopping_trip_id}? {doubt[0].upper()}{doubt[1:]}.",
-        known={"problems": [doubt], "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
-        choices=[
-            ("price_again", "priced and charged, as any other shopper's"),
-            ("charge_nothing", "they are one of ours, or have paid in the store: the pre-authorization is cancelled"),
-        ],
+        question=question,
+        known={"problems": list(problems), "lines": len(cart.items), "trip_ended_at": cart.ended_at.isoformat()},
+        choices=[("price_again", price_again), ("charge_nothing", charge_nothing)],
         now=cart.ended_at,
-        due_at=_margin(cart),
-        when_overdue="it is charged, as any other shopper's",
+        due_at=cart.started_at + timedelta(hours=config.token_life_hours - config.bad_cart_margin_hours),
+        when_overdue=when_overdue,
     )
-
-
-def _margin(cart: Cart) -> datetime:
-    """While its card still can be charged."""
-    config = settings()
-    return cart.started_at + timedelta(hours=config.token_life_hours - config.bad_cart_margin_hours)
 
 
 def ask_about_unpayable_trip(connection: Connection, cart: Cart) -> None:

@@ -6,19 +6,9 @@ Set-based, in temporary tables of the caller's transaction: `day_trip` (the day'
 from __future__ import annotations
 
 from datetime import date
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import Connection, text
-
-
-class MatchedBy(StrEnum):
-    """The key by which an order was found to be a trip's."""
-
-    TRIP = "TRIP"
-    RECONCILIATION_ID = "RECONCILIATION_ID"
-    AMOUNT_TIME_CARD = "AMOUNT_TIME_CARD"
-
 
 MINUTES_APART: Final = 15  # how far two ends of a trip may be apart to be alike
 
