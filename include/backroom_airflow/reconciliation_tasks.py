@@ -54,7 +54,8 @@ def asked(context: Mapping[str, Any]) -> Asked:
 def reconcile(**context: Any) -> list[int]:
     """Reconcile the day, and the store's earlier days that were left waiting or with breaks; the runs' ids."""
     from backroom.db.engine import transaction
-    from backroom.reconciliation.runs import reconcile_day, released_as_complete, unsettled_days
+    from backroom.reconciliation.days import released_as_complete, unsettled_days
+    from backroom.reconciliation.runs import reconcile_day
 
     wanted = asked(context)
     store_id = wanted.store_id

@@ -13,8 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import months, periods, report
+from backroom.reconciliation.days import unsettled_days
 from backroom.reconciliation.months import CloseRefused
-from backroom.reconciliation.runs import reconcile_day, unsettled_days
+from backroom.reconciliation.runs import reconcile_day
 from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books
 
 MARCH, LAST = date(2026, 3, 1), date(2026, 3, 31)

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from backroom.errors import BackroomError
-from backroom.reconciliation.runs import reconcile_day, released_as_complete
+from backroom.reconciliation.days import released_as_complete
+from backroom.reconciliation.runs import reconcile_day
 from tests.reconciliation.conftest import DAY, NEXT_MORNING, Books
 
 

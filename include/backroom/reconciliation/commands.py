@@ -26,8 +26,9 @@ from backroom.reconciliation import (
     report,
     scoring,
 )
+from backroom.reconciliation.days import released_as_complete
 from backroom.reconciliation.periods import last_of_month
-from backroom.reconciliation.runs import reconcile_day, released_as_complete
+from backroom.reconciliation.runs import reconcile_day
 from backroom.reconciliation.scoring import Named
 from backroom.settings import settings
 

@@ -12,14 +12,12 @@ from sqlalchemy import Connection, Row, text
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.feeds.completeness import windows
-from backroom.reconciliation import break_keeping, figures, fingerprint, gathering, judged, news, rows
+from backroom.reconciliation import break_keeping, figures, fingerprint, gathering, judged, rows
 from backroom.reconciliation.matching import judge
 from backroom.reconciliation.plain import keep_plain
 from backroom.reconciliation.sides import Deadlines
 from backroom.reconciliation.verdict import Outcome
 from backroom.settings import Settings, settings
-
-LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: what is older is a person's business
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,7 @@ def _day(connection: Connection, store_id: str, business_date: date, *, complete
         connection,
         store_id=store_id,
         business_date=business_date,
+        bounds=business_day_bounds(business_date, zone),
         windows=windows(business_date, zone, margin=margin),
         settings=(complete, deadlines, settings().token_life_hours),
     )
@@ -129,38 +128,6 @@ def _judge(connection: Connection, day: _Day) -> None:
                 for trip in batch
             ],
         )
-
-
-def released_as_complete(connection: Connection, *, store_id: str, business_date: date) -> bool:
-    """Whether the newest release of that day says that its files were all in; False where it was never released."""
-    found = connection.execute(
-        text(
-            "select complete from day_release where store_id = :store_id and business_date = :day "
-            "order by revision desc limit 1"
-        ),
-        {"store_id": store_id, "day": business_date},
-    ).scalar_one_or_none()
-    return bool(found)
-
-
-def unsettled_days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days of the last LOOK_BACK_DAYS that need another run.
-
-    Their newest left trips waiting or breaks open, or something was booked about them since.
-    """
-    first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
-    left_over = connection.execute(
-        text("""
-            select business_date from (
-                select distinct on (business_date) business_date, expected + breaks_open as left_over
-                from reconciliation_run
-                where store_id = :store_id and business_date between :first and :last
-                order by business_date, revision desc
-            ) newest where left_over > 0
-        """),
-        {"store_id": store_id, "first": first, "last": last},
-    )
-    return sorted({*left_over.scalars(), *news.days(connection, store_id=store_id, first=first, last=last)})
 
 
 def _one_at_a_time(connection: Connection, store_id: str, business_date: date) -> None:
