@@ -16,6 +16,20 @@ from backroom.ledger.verification import discrepancies, steps, verify, waiting
 from tests.charges.conftest import NOON, Books, minutes
 from tests.ledger.conftest import World
 
+# A break of which 2.00 were given up.
+GIVEN_UP = text("""
+    with broken as (
+        insert into reconciliation_break (store_id, business_date, shopping_trip_id, kind, difference, currency,
+            explanation, opened_at, last_seen_at, closed_at, resolution, resolved_by)
+        select store_id, cast(:at as date), shopping_trip_id, 'UNDER_CAPTURED', -2, currency, '', :at, :at, :at,
+               'WRITTEN_OFF', 'fay' from charge where shopping_trip_id = :trip
+        returning break_id
+    )
+    insert into reconciliation_break_event (break_id, at, actor, kind, difference, given_up, given_up_of, to_book)
+    select break_id, cast(:at as timestamptz), 'fay', 'WRITTEN_OFF', -2, 2, 'card_clearing', true from broken
+""")
+OF_BREAK = "break_id in (select break_id from reconciliation_break where {trip})"
+
 
 @pytest.fixture(scope="module")
 def trips(lasting_world: World) -> dict[str, str]:
@@ -31,6 +45,7 @@ def trips(lasting_world: World) -> dict[str, str]:
         "refunded": world.captured("12.30"),
         "refunding": world.captured("12.30"),
         "reduced": world.owed("12.30"),
+        "given_up": world.captured(),
     }
     world.pay_off(made["paid"])
     world.write_off(made["written_off"])
@@ -39,6 +54,8 @@ def trips(lasting_world: World) -> dict[str, str]:
     world.refund(made["refunded"], [("CAPTURE", "6.15")], "INITIATED", "FINAL")
     world.refund(made["refunding"], [("CAPTURE", "6.15")], "INITIATED")
     world.refund(made["reduced"], [("DEBT", "5.00")])
+    with world.books.engine.begin() as connection:
+        connection.execute(GIVEN_UP, {"trip": made["given_up"], "at": NOON + minutes(300)})
     world.books.post()
     return made
 
@@ -88,6 +105,13 @@ CHANGES = [
     ("reduced", "delete from debt_event where {trip} and kind = 'REDUCED'", "debt reduced, by its refunds"),
     ("reduced", "delete from refund_event where {trip}", "debt reduced, by its refunds"),
     ("reduced", "update debt set reduced = 4 where {trip}", "debt, reduced"),
+    ("given_up", "update reconciliation_break_event set given_up = 1 where " + OF_BREAK, "its write-off, event"),
+    ("given_up", "update reconciliation_break_event set given_up_of = 'shopper_receivable' where " + OF_BREAK,
+     "receivable_written_off"),
+    ("given_up", "delete from reconciliation_break_event where " + OF_BREAK, "what it books"),
+    ("given_up", "update reconciliation_break set resolution = 'LATER_DATA' where {trip}",
+     "given up, as it is LATER_DATA"),
+    ("given_up", "delete from ledger_transaction where {trip} and kind = 'BREAK_WRITTEN_OFF'", "write_off"),
     ("captured", "delete from ledger_transaction where {trip} and kind = 'SALE'", "sales"),
     ("captured", "update ledger_transaction set shopping_trip_id = 'another' where {trip} and kind = 'SALE'", "sales"),
     ("captured", "update ledger_transaction set source = 'charge_event' || chr(58) || '0' where {trip}"

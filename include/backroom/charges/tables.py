@@ -64,6 +64,11 @@ charge_event = Table(
     Column("details", Json, nullable=False, server_default="{}"),
     UniqueConstraint("shopping_trip_id", "kind", "source", "source_id"),
 )
+Index(
+    "ix_charge_event_debt",
+    charge_event.c.happened_at,
+    postgresql_where=charge_event.c.kind.in_(["DEBT_OPENED", "DEBT_WITHDRAWN"]),
+)
 
 charge_attempt = Table(
     "charge_attempt",

@@ -65,6 +65,7 @@ debt = Table(
 Index("ix_debt_shopper", debt.c.shopper_id)
 Index("ix_debt_shopper_identity", debt.c.shopper_identity)
 Index("ix_debt_open", debt.c.state, debt.c.opened_at)
+Index("ix_debt_store", debt.c.store_id, debt.c.closed_at)
 
 debt_event = Table(
     "debt_event",
@@ -87,6 +88,7 @@ debt_event = Table(
     CheckConstraint("amount >= 0", name="amount"),
 )
 Index("ix_debt_event_to_book", debt_event.c.event_id, postgresql_where=debt_event.c.to_book)
+Index("ix_debt_event_happened", debt_event.c.happened_at)
 
 payoff = Table(
     "payoff",

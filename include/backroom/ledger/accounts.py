@@ -14,15 +14,17 @@ class Account(StrEnum):
     REFUNDS = "refunds"  # contra income: what was given back of sales, without its tax
     TAX_PAYABLE = "tax_payable"  # liability, per jurisdiction
     SHOPPER_RECEIVABLE = "shopper_receivable"  # asset: sold, nothing begun yet
+    RECEIVABLE_WRITTEN_OFF = "receivable_written_off"  # contra asset: of it, given up
     SETTLED_OTHERWISE = "settled_otherwise"  # asset: associates' and cash shoppers' carts, which no card pays
     CARD_CLEARING_INITIATED = "card_clearing_initiated"  # asset, per processor: a capture has begun
     CARD_CLEARING = "card_clearing"  # asset, per processor: captured for good, not yet paid out to the bank
+    CARD_CLEARING_WRITTEN_OFF = "card_clearing_written_off"  # contra asset, per processor: of it, given up
     REFUND_CLEARING_INITIATED = "refund_clearing_initiated"  # liability, per instrument: a refund has begun
     REFUND_CLEARING = "refund_clearing"  # liability, per instrument: refunded, not yet taken off what is paid out
     BAD_DEBT_RECEIVABLE = "bad_debt_receivable"  # asset: what shoppers owe and the books expect
     PAYOFF_RECEIPTS = "payoff_receipts"  # asset, per method: what payoffs brought in, not yet at the bank
     OWED_TO_SHOPPERS = "owed_to_shoppers"  # liability: came although nothing was owed, goes back by itself
-    WRITE_OFF = "write_off"  # expense: debts that were given up
+    WRITE_OFF = "write_off"  # expense: debts, and money of breaks, that were given up
     RECOVERY = "recovery"  # income: came for debts that had been given up
     UNBILLED = "unbilled"  # memo: list prices of what was taken and could not be billed, where one is known
     UNBILLED_OFFSET = "unbilled_offset"  # memo: the other side of `unbilled`
@@ -43,6 +45,8 @@ class Booking(StrEnum):
     DEBT_WRITTEN_OFF = "DEBT_WRITTEN_OFF"
     WRITE_OFF_UNDONE = "WRITE_OFF_UNDONE"
     DEBT_RECOVERED = "DEBT_RECOVERED"
+    BREAK_WRITTEN_OFF = "BREAK_WRITTEN_OFF"
+    BREAK_WRITE_OFF_UNDONE = "BREAK_WRITE_OFF_UNDONE"
     PAYOFF_RETURNED = "PAYOFF_RETURNED"
     REFUND_INITIATED = "REFUND_INITIATED"
     REFUND_FINAL = "REFUND_FINAL"
@@ -55,9 +59,11 @@ NORMAL_SIDE: Final[dict[Account, Literal["credit", "debit"]]] = {
     Account.REFUNDS: "debit",
     Account.TAX_PAYABLE: "credit",
     Account.SHOPPER_RECEIVABLE: "debit",
+    Account.RECEIVABLE_WRITTEN_OFF: "credit",
     Account.SETTLED_OTHERWISE: "debit",
     Account.CARD_CLEARING_INITIATED: "debit",
     Account.CARD_CLEARING: "debit",
+    Account.CARD_CLEARING_WRITTEN_OFF: "credit",
     Account.REFUND_CLEARING_INITIATED: "credit",
     Account.REFUND_CLEARING: "credit",
     Account.BAD_DEBT_RECEIVABLE: "debit",

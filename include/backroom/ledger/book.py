@@ -1,4 +1,4 @@
-"""Booking everything that is new, once, in double entry: of charges, debts, refunds and lines that could not be billed.
+"""Booking everything that is new, once, in double entry: of charges, debts, refunds, breaks and lines not billed.
 
 What has news carries a mark (`to_book`), so that no watermark decides what is new; the mark ends in the transaction
 that books. Each transaction names its source, once. The database refuses postings that do not sum to zero.
@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from backroom.ledger.break_booking import post_breaks
 from backroom.ledger.charge_booking import post_charges
 from backroom.ledger.debt_booking import post_debts
 from backroom.ledger.refund_booking import post_refunds
@@ -32,5 +33,6 @@ def post_new(connection: Connection, *, now: datetime) -> int:
         post_charges(connection)
         + post_debts(connection)
         + post_refunds(connection)
+        + post_breaks(connection)
         + post_unbilled(connection, now=now)
     )

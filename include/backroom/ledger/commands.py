@@ -41,7 +41,7 @@ def verify_books(
     if as_json:
         typer.echo(json.dumps({"discrepancies": found, "waiting_to_be_booked": waits}, indent=2))
     elif not found:
-        Console().print("the books balance, and agree with every charge, debt and refund")
+        Console().print("the books balance, and agree with every charge, debt, refund and break")
     else:
         Console().print(table)
     if waits and not as_json:
@@ -69,7 +69,7 @@ def show_balances(
 
 @app.command()
 def post(now: str | None = typer.Option(None, "--now", help="business time, ISO 8601 with its zone")) -> None:
-    """Book what is new of charges, debts and refunds, as the pipeline does."""
+    """Book what is new of charges, debts, refunds and breaks, as the pipeline does."""
     try:
         moment = parse_instant(now) if now else system_clock()
     except ValueError as error:

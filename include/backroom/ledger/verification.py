@@ -23,6 +23,7 @@ _WAITING: Final = text(
     """
     select (select count(*) from charge where to_book) + (select count(*) from debt_event where to_book)
          + (select count(*) from refund_event where to_book)
+         + (select count(*) from reconciliation_break_event where to_book)
     """
 )
 

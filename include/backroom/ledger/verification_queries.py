@@ -46,6 +46,35 @@ def _orphans(table: str, key: str) -> str:
     """  # noqa: S608 - constants of the code
 
 
+_NO_BREAK: Final = """
+    select 'transaction ' || t.transaction_id as subject, 'what it books' as what,
+           'what a break of trip ' || coalesce(t.shopping_trip_id, '?') || ' gave up' as expected, t.source as found
+    from ledger_transaction t
+    where starts_with(t.source, 'break:') and not exists (
+        select from reconciliation_break_event e join reconciliation_break b using (break_id)
+        where 'break:' || e.break_id || ':' || e.event_id = t.source and b.shopping_trip_id = t.shopping_trip_id
+          and e.given_up is not null)
+"""
+# Each thing that a break gave up or took back is booked over its amount.
+_GIVEN_UP: Final = f"""
+    select 'break ' || b.break_id || ' (trip ' || b.shopping_trip_id || ')' as subject,
+           'its write-off, event ' || e.event_id as what, e.given_up as expected,
+           coalesce(sum(p.amount), 0) as found
+    from reconciliation_break_event e join reconciliation_break b using (break_id) join store s using (store_id)
+    left join ledger_transaction t on t.source = 'break:' || e.break_id || ':' || e.event_id
+    left join ledger_posting p on p.transaction_id = t.transaction_id and p.account = '{Account.WRITE_OFF}'
+    where e.given_up is not null and not e.to_book and not s.test
+    group by b.break_id, e.event_id
+    having coalesce(sum(p.amount), 0) <> e.given_up
+"""  # noqa: S608 - constants of the code
+# What a break gave up stands as long as the decision does.
+_STILL_GIVEN_UP: Final = """
+    select 'break ' || b.break_id || ' (trip ' || b.shopping_trip_id || ')' as subject,
+           'given up, as it is ' || coalesce(b.resolution, 'OPEN') as what, 0.0 as expected, sum(e.given_up) as found
+    from reconciliation_break b join reconciliation_break_event e using (break_id)
+    where e.given_up is not null and b.resolution is distinct from 'WRITTEN_OFF'
+    group by b.break_id having sum(e.given_up) <> 0
+"""
 # A refund stands by its events: what came after the last reversal counts.
 _REFUNDS: Final = """
     refunded as (
@@ -73,6 +102,8 @@ _TRIPS: Final = """
         select shopping_trip_id from charge where to_book
         union select shopping_trip_id from debt_event where to_book
         union select shopping_trip_id from refund_event where to_book
+        union select b.shopping_trip_id from reconciliation_break_event e join reconciliation_break b using (break_id)
+              where e.to_book
     ), checked as (
         select c.*, s.test from charge c join store s using (store_id)
         where not exists (select from marked where marked.shopping_trip_id = c.shopping_trip_id)
@@ -93,6 +124,12 @@ _BY_TRIP: Final = f"""
                coalesce(sum(amount) filter (where kind = 'WRITTEN_OFF'), 0)
                    - coalesce(sum(amount) filter (where kind = 'WRITE_OFF_UNDONE'), 0) as written_off
         from debt_event group by 1
+    ), of_breaks as (
+        select b.shopping_trip_id,
+               coalesce(sum(e.given_up) filter (where e.given_up_of = '{Account.CARD_CLEARING}'), 0) as clearing,
+               coalesce(sum(e.given_up) filter (where e.given_up_of = '{Account.SHOPPER_RECEIVABLE}'), 0) as receivable
+        from reconciliation_break_event e join reconciliation_break b using (break_id)
+        where e.given_up is not null group by 1
     ), taxes as (
         select shopping_trip_id, sum(tax_amount) as amount from purchase_line group by 1
     ), given_back as (
@@ -111,7 +148,8 @@ _BY_TRIP: Final = f"""
                coalesce(d.written_off, 0) as given_up, coalesce(f.recovered, 0) as recovered,
                coalesce(f.written_off, 0) as written_off, coalesce(g.of_sales, 0) as of_sales,
                coalesce(g.of_returns, 0) as of_returns, coalesce(g.final, 0) as refund_final,
-               coalesce(g.begun, 0) as refund_begun
+               coalesce(g.begun, 0) as refund_begun, coalesce(b.clearing, 0) as clearing_given_up,
+               coalesce(b.receivable, 0) as receivable_given_up
         from checked c
         left join purchase p on p.shopping_trip_id = c.shopping_trip_id and p.currency = c.currency
         left join owed o on o.shopping_trip_id = c.shopping_trip_id
@@ -119,6 +157,7 @@ _BY_TRIP: Final = f"""
         left join debt d on d.shopping_trip_id = c.shopping_trip_id
         left join paid_off f on f.shopping_trip_id = c.shopping_trip_id
         left join given_back g on g.shopping_trip_id = c.shopping_trip_id
+        left join of_breaks b on b.shopping_trip_id = c.shopping_trip_id
         where not c.test
     ), expected as (
         select shopping_trip_id, e.account, e.amount
@@ -131,7 +170,9 @@ _BY_TRIP: Final = f"""
             ('{Account.REFUND_CLEARING_INITIATED}', -refund_begun), ('{Account.REFUND_CLEARING}', -refund_final),
             ('{Account.BAD_DEBT_RECEIVABLE}', owed + returned - paid - reduced - given_up),
             ('{Account.PAYOFF_RECEIPTS}', paid), ('{Account.OWED_TO_SHOPPERS}', of_returns - returned),
-            ('{Account.WRITE_OFF}', written_off), ('{Account.RECOVERY}', -recovered)
+            ('{Account.WRITE_OFF}', written_off + clearing_given_up + receivable_given_up),
+            ('{Account.CARD_CLEARING_WRITTEN_OFF}', -clearing_given_up),
+            ('{Account.RECEIVABLE_WRITTEN_OFF}', -receivable_given_up), ('{Account.RECOVERY}', -recovered)
         ) as e (account, amount)
     )
     select 'trip ' || coalesce(e.shopping_trip_id, b.shopping_trip_id, '?') as subject,
@@ -246,7 +287,7 @@ _CAPS: Final = """
 QUERIES: Final = tuple(
     _query(sql)
     for sql in (
-        _IN_BALANCE, _WHOLE, _ACCOUNTS, *(_orphans(*source) for source in _SOURCES),
-        _BY_TRIP, _TAX, _PAYOFFS, _DEBTS, _REFUND_ROWS, _REDUCED, _CAPS,
+        _IN_BALANCE, _WHOLE, _ACCOUNTS, *(_orphans(*source) for source in _SOURCES), _NO_BREAK, _GIVEN_UP,
+        _STILL_GIVEN_UP, _BY_TRIP, _TAX, _PAYOFFS, _DEBTS, _REFUND_ROWS, _REDUCED, _CAPS,
     )
 )  # fmt: skip

@@ -133,7 +133,7 @@ def force_match(number: int = NUMBER, reason: str = REASON, by: str = BY, now: s
 
 
 def write_off(number: int = NUMBER, reason: str = REASON, by: str = BY, now: str = NOW) -> None:
-    """Give the difference of a break up. The ledger says what the evidence says, and does not change."""
+    """Give the difference of a break up. What of it stands in the books is booked as a write-off with the next run."""
     given_up = _decide(
         lambda connection, who, at: breaks.write_off(connection, number, by=who, reason=reason, now=at), by, now
     )

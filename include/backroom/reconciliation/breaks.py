@@ -17,6 +17,8 @@ from sqlalchemy import Connection, text
 
 from backroom.audit import trail
 from backroom.errors import BackroomError
+from backroom.reconciliation import giving_up
+from backroom.reconciliation.giving_up import GivenUp
 
 Row = dict[str, Any]
 
@@ -98,11 +100,14 @@ def one(connection: Connection, break_id: int, *, now: datetime) -> Row:
 
 
 def history(connection: Connection, break_id: int) -> list[Row]:
-    """What has happened to the break, the oldest first: at, actor, kind, reason, and the two sides as they were."""
+    """What has happened to the break, the oldest first: at, actor, kind, reason, and the two sides as they were.
+
+    `given_up` is what a write-off gave up of the books; below zero where later data took it back.
+    """
     rows = connection.execute(
         text(
-            "select event_id, at, actor, kind, reason, ours, theirs, difference from reconciliation_break_event"
-            " where break_id = :break_id order by event_id"
+            "select event_id, at, actor, kind, reason, ours, theirs, difference, given_up"
+            " from reconciliation_break_event where break_id = :break_id order by event_id"
         ),
         {"break_id": break_id},
     )
@@ -136,8 +141,8 @@ def force_match(connection: Connection, break_id: int, *, by: str, reason: str, 
 def write_off(connection: Connection, break_id: int, *, by: str, reason: str, now: datetime) -> Decimal | None:
     """A person gives the difference up; returns it, in the break's currency. Audited. Raises BreakRefused.
 
-    It ends the search, and moves nothing in the ledger, which says what the evidence says: reports list what was
-    written off by kind. A debt of a shopper is written off by `backroom debts write-off` instead.
+    It ends the search. What of the difference stands in the books and will not come (giving_up.py) is marked to be
+    booked as an expense with the ledger's next run. A debt of a shopper is written off by `backroom debts write-off`.
     """
     return _resolve(connection, break_id, Resolution.WRITTEN_OFF, by=by, reason=reason, now=now)
 
@@ -147,6 +152,10 @@ def _resolve(
 ) -> Decimal | None:
     row = _open(connection, break_id)
     reason = _said(reason)
+    given_up = None
+    if how is Resolution.WRITTEN_OFF:
+        about = {name: row[name] for name in ("store_id", "shopping_trip_id", "kind", "difference")}
+        given_up = giving_up.of_break(connection, **about)
     connection.execute(
         text(
             "update reconciliation_break set closed_at = :now, resolution = :how, resolved_by = :by,"
@@ -154,8 +163,12 @@ def _resolve(
         ),
         {"now": now, "how": how.value, "by": by, "reason": reason, "break_id": break_id},
     )
-    _tell(connection, break_id, how.value, by=by, reason=reason, now=now)
-    _audit(connection, break_id, how.value.lower(), by=by, reason=reason, now=now, difference=_shown(row["difference"]))
+    _tell(connection, break_id, how.value, by=by, reason=reason, now=now, given_up=given_up)
+    booked = {"given_up": f"{given_up.amount:f} of {given_up.of}"} if given_up else {}
+    _audit(
+        connection, break_id, how.value.lower(), by=by, reason=reason, now=now, difference=_shown(row["difference"]),
+        **booked,
+    )  # fmt: skip
     difference: Decimal | None = row["difference"]
     return difference
 
@@ -187,15 +200,28 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
-def _tell(connection: Connection, break_id: int, kind: str, *, by: str, reason: str, now: datetime) -> None:
+def _tell(
+    connection: Connection, break_id: int, kind: str, *, by: str, reason: str, now: datetime,
+    given_up: GivenUp | None = None,
+) -> None:  # fmt: skip
     connection.execute(
         text("""
-            insert into reconciliation_break_event (break_id, at, actor, kind, reason, ours, theirs, difference)
+            insert into reconciliation_break_event
+                (break_id, at, actor, kind, reason, ours, theirs, difference, given_up, given_up_of, to_book)
             select break_id, cast(:now as timestamptz), cast(:by as text), cast(:kind as text), cast(:reason as text),
-                   ours, theirs, difference
+                   ours, theirs, difference, cast(:amount as numeric), cast(:of as text),
+                   cast(:amount as numeric) is not null
             from reconciliation_break where break_id = :break_id
         """),
-        {"break_id": break_id, "now": now, "by": by, "kind": kind, "reason": reason},
+        {
+            "break_id": break_id,
+            "now": now,
+            "by": by,
+            "kind": kind,
+            "reason": reason,
+            "amount": given_up.amount if given_up else None,
+            "of": given_up.of if given_up else None,
+        },
     )
 
 

@@ -123,11 +123,30 @@ reconciliation_break_event = Table(
     Column("ours", Text),
     Column("theirs", Text),
     Column("difference", Amount),
+    Column(
+        "given_up", Amount, comment="what stands in the books and will not come; negative: a write-off is taken back"
+    ),
+    Column("given_up_of", Text, comment="the account on which it stands"),
+    Column("to_book", Boolean, nullable=False, server_default="false", comment="the ledger has not booked it yet"),
     CheckConstraint(
         "kind in ('OPENED','CHANGED','OPENED_AGAIN','CLOSED_BY_LATER_DATA','ASSIGNED','NOTED','FORCE_MATCHED',"
         "'WRITTEN_OFF')",
         name="kind",
     ),
+    CheckConstraint(
+        "given_up_of in ('card_clearing','shopper_receivable') and (given_up is null) = (given_up_of is null)",
+        name="given_up",
+    ),
+)
+Index(
+    "ix_reconciliation_break_event_to_book",
+    reconciliation_break_event.c.event_id,
+    postgresql_where=reconciliation_break_event.c.to_book,
+)
+Index(
+    "ix_reconciliation_break_event_given_up",
+    reconciliation_break_event.c.at,
+    postgresql_where=reconciliation_break_event.c.given_up.is_not(None),
 )
 
 closed_month = Table(

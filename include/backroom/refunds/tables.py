@@ -129,3 +129,4 @@ refund_event = Table(
     CheckConstraint("kind in ('DEBT_REDUCED','INITIATED','FINAL','REVERSED')", name="kind"),
 )
 Index("ix_refund_event_to_book", refund_event.c.event_id, postgresql_where=refund_event.c.to_book)
+Index("ix_refund_event_happened", refund_event.c.store_id, refund_event.c.happened_at)
