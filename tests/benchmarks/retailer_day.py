@@ -81,6 +81,9 @@ DAY = """
     insert into debt (shopping_trip_id, store_id, cause, currency, amount, opened_at)
     select trip, :store, 'ADJUST_DECLINED', 'USD', total, ended from made join made_total using (trip)
     where state = 'IN_DEBT';
+    insert into charge_event (shopping_trip_id, kind, amount, currency, happened_at, heard_at, source, source_id)
+    select trip, 'DEBT_OPENED', total, 'USD', ended, ended, 'CLOCK', trip from made join made_total using (trip)
+    where state = 'IN_DEBT';
     insert into refund_request (asked_key, shopping_trip_id, store_id, currency, amount, reason, requested_by,
         requested_at, state)
     select trip, trip, :store, 'USD', 1, 'OTHER', 'bench', ended, 'DONE' from made where refunded;
@@ -88,6 +91,10 @@ DAY = """
         initiated_at, final_at)
     select request_id, trip, :store, 'CAPTURE', trip, 'USD', 1, 'FINAL', ended, ended
     from made join refund_request on shopping_trip_id = trip where refunded;
+    insert into refund_event (refund_id, shopping_trip_id, store_id, kind, amount, currency, happened_at, source,
+        to_book)
+    select refund_id, trip, :store, 'FINAL', 1, 'USD', ended, trip, false
+    from made join refund on shopping_trip_id = trip where refunded;
     insert into ledger_transaction (source, kind, store_id, shopping_trip_id, business_date, happened_at)
     select 'bench:' || trip || ':' || kind, kind, :store, trip, cast(:day as date), ended
     from made cross join (values ('SALE'), ('CAPTURE_INITIATED'), ('CAPTURE_FINAL'), ('REFUND_FINAL')) as k (kind)
@@ -112,7 +119,7 @@ DAY = """
 """
 TABLES = (
     "store, catalog_item, purchase, purchase_line, amazon_order, amazon_order_line, charge, charge_event,"
-    " charge_attempt, debt, refund_request, refund, ledger_transaction, ledger_posting"
+    " charge_attempt, debt, refund_request, refund, refund_event, ledger_transaction, ledger_posting"
 )
 
 

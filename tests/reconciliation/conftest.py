@@ -144,6 +144,17 @@ class Books:
             "debt", shopping_trip_id=trip, store_id=self.store_id, cause="ADJUST_DECLINED", currency=self.currency,
             amount=Decimal(amount), opened_at=at,
         )  # fmt: skip
+        self.insert(
+            "charge_event", shopping_trip_id=trip, kind="DEBT_OPENED", amount=Decimal(amount), currency=self.currency,
+            happened_at=at, heard_at=at, source="CLOCK", source_id="opened",
+        )  # fmt: skip
+
+    def debt_event(self, trip: str, kind: str, amount: str, at: datetime, *, to_book: bool = False) -> None:
+        """What happened to a debt; its row is not touched."""
+        self.insert(
+            "debt_event", shopping_trip_id=trip, kind=kind, amount=Decimal(amount), currency=self.currency,
+            happened_at=at, actor="fay", source=f"test:{next(_numbers)}", details={"method": "CASH"}, to_book=to_book,
+        )  # fmt: skip
 
     def order(
         self, trip: str, items: Any, *, status: str, captured: Decimal, entry_method: str, ended: datetime,
@@ -217,8 +228,8 @@ class Books:
     def refund(
         self, trip: str, amount: str, *, instrument: str = "CAPTURE", state: str = "FINAL", is_return: bool = False,
         at: datetime = ENDED,
-    ) -> None:  # fmt: skip
-        """What we gave back of a trip, not booked."""
+    ) -> int:  # fmt: skip
+        """What we gave back of a trip, not booked; the refund's id."""
         requests = TABLES["refund_request"]
         number = self.connection.execute(
             requests.insert().values(
@@ -227,18 +238,29 @@ class Books:
                 requested_at=at, state="DONE", is_return=is_return,
             ).returning(requests.c.request_id)
         ).scalar_one()  # fmt: skip
+        refunds = TABLES["refund"]
+        return int(self.connection.execute(
+            refunds.insert().values(
+                request_id=number, shopping_trip_id=trip, store_id=self.store_id, instrument=instrument,
+                refund_request_key=f"{trip}-{next(_numbers)}", currency=self.currency, amount=Decimal(amount),
+                state=state, initiated_at=at, final_at=at if state == "FINAL" else None,
+            ).returning(refunds.c.refund_id)
+        ).scalar_one())  # fmt: skip
+
+    def refund_event(self, refund_id: int, trip: str, kind: str, amount: str, at: datetime, *, to_book: bool) -> None:
+        """News of a refund."""
         self.insert(
-            "refund", request_id=number, shopping_trip_id=trip, store_id=self.store_id, instrument=instrument,
-            refund_request_key=f"{trip}-{next(_numbers)}", currency=self.currency, amount=Decimal(amount), state=state,
-            initiated_at=at, final_at=at if state == "FINAL" else None,
+            "refund_event", refund_id=refund_id, shopping_trip_id=trip, store_id=self.store_id, kind=kind,
+            amount=Decimal(amount), currency=self.currency, happened_at=at, source=f"test:{next(_numbers)}",
+            to_book=to_book,
         )  # fmt: skip
 
-    def post(self, trip: str, *, day: date = DAY, **amounts: str) -> None:
+    def post(self, trip: str, *, day: date = DAY, kind: str = "TEST", **amounts: str) -> None:
         """A transaction of the trip in the ledger, debits positive."""
         transactions = TABLES["ledger_transaction"]
         number = self.connection.execute(
             transactions.insert().values(
-                source=f"test:{trip}:{next(_numbers)}", kind="TEST", store_id=self.store_id, shopping_trip_id=trip,
+                source=f"test:{trip}:{next(_numbers)}", kind=kind, store_id=self.store_id, shopping_trip_id=trip,
                 business_date=day, happened_at=ENDED,
             ).returning(transactions.c.transaction_id)
         ).scalar_one()  # fmt: skip

@@ -85,6 +85,7 @@ def test_a_month_does_not_close_on_figures_that_money_has_moved_from_since(books
     books.change("debt", trip, bucket="0-30", aged_on=DAY)  # moves no money
     assert unsettled_days(books.connection, store_id=books.store_id, before=date(2026, 3, 21)) == []
     books.change("debt", trip, paid=Decimal("8.12"), state="PAID")
+    books.debt_event(trip, "PAID", "8.12", datetime(2026, 3, 20, 17, tzinfo=UTC))
     books.post(trip, day=date(2026, 3, 20), payoff_receipts="8.12", bad_debt_receivable="-8.12")
     again = f"changed since they were reconciled: 2026-03-02 .*reconcile day --store {books.store_id} --date 2026-03-02"
     with pytest.raises(CloseRefused, match=again):

@@ -38,11 +38,22 @@ _OPEN: Final = text("""
     insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
     select break_id, cast(:now as timestamptz), :actor, 'OPENED', ours, theirs, difference from opened
 """)
-_REFRESH: Final = text("""
+# What a break's write-off gave up of the books and still stands there, to be taken back.
+_TAKEN_BACK: Final = """
+    left join lateral (
+        select -sum(e.given_up) as amount, (array_agg(e.given_up_of order by e.event_id desc))[1] as asset
+        from reconciliation_break_event e
+        where e.break_id = {break_id} and e.given_up is not null having sum(e.given_up) <> 0
+    ) back on {when}
+"""
+_REFRESH: Final = text(f"""
     with told as (
-        insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
-        select break_id, cast(:now as timestamptz), :actor, news, ours, theirs, difference
-        from kept_break where news in ('CHANGED', 'OPENED_AGAIN')
+        insert into reconciliation_break_event
+            (break_id, at, actor, kind, ours, theirs, difference, given_up, given_up_of, to_book)
+        select k.break_id, cast(:now as timestamptz), :actor, k.news, k.ours, k.theirs, k.difference, back.amount,
+               back.asset, back.amount is not null
+        from kept_break k {_TAKEN_BACK.format(break_id="k.break_id", when="k.news = 'OPENED_AGAIN'")}
+        where k.news in ('CHANGED', 'OPENED_AGAIN')
     )
     update reconciliation_break b set
         ours = k.ours, theirs = k.theirs, difference = k.difference, currency = k.currency,
@@ -54,23 +65,29 @@ _REFRESH: Final = text("""
         resolved_reason = case when k.news = 'DECIDED' then b.resolved_reason end
     from kept_break k
     where k.break_id = b.break_id and k.news <> 'OPENED'
-""")
-_CLOSE: Final = text("""
+""")  # noqa: S608 - constants of this file only
+# A break that was written off closes anew where the money came after all: what was given up is taken back.
+_CLOSE: Final = text(f"""
     with closed as (
-        update reconciliation_break b set closed_at = :now, resolution = 'LATER_DATA', resolved_by = :actor
-        where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
+        update reconciliation_break b set closed_at = :now, resolution = 'LATER_DATA', resolved_by = :actor,
+               resolved_reason = null
+        where b.store_id = :store_id and b.business_date = :day
+          and (b.closed_at is null or b.resolution = 'WRITTEN_OFF' and (
+              select sum(e.given_up) from reconciliation_break_event e where e.break_id = b.break_id) <> 0)
           and (:whole or b.shopping_trip_id in (select shopping_trip_id from judged_trip))
           and not exists (
             select from found_break f
             where f.shopping_trip_id = b.shopping_trip_id and f.line_number = b.line_number and f.kind = b.kind)
         returning break_id, ours, theirs, difference
     ), told as (
-        insert into reconciliation_break_event (break_id, at, actor, kind, ours, theirs, difference)
-        select break_id, cast(:now as timestamptz), :actor, 'CLOSED_BY_LATER_DATA', ours, theirs, difference
-        from closed
+        insert into reconciliation_break_event
+            (break_id, at, actor, kind, ours, theirs, difference, given_up, given_up_of, to_book)
+        select c.break_id, cast(:now as timestamptz), :actor, 'CLOSED_BY_LATER_DATA', c.ours, c.theirs, c.difference,
+               back.amount, back.asset, back.amount is not null
+        from closed c {_TAKEN_BACK.format(break_id="c.break_id", when="true")}
     )
     select count(*) from closed
-""")
+""")  # noqa: S608 - constants of this file only
 # A trip whose every break has been decided by a person is settled.
 _SETTLE: Final = text("""
     update reconciliation_trip t set outcome = 'MATCHED', note = concat_ws('; ', d.how, nullif(t.note, ''))

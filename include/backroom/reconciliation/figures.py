@@ -1,7 +1,8 @@
 """The totals of a store's day, by SQL: what the report shows, frozen in the run's row. Amounts are exact text.
 
-All of it is about the trips of that day, whenever their money moved: a capture that becomes final after midnight
-belongs to the day of its trip. So each figure can be held against the ledger's postings about the same trips.
+Nearly all of it is about the trips of that day, whenever their money moved: a capture that becomes final after
+midnight belongs to the day of its trip. So each figure can be held against the ledger's postings about the same trips.
+What happened on the day, whatever its trips are, is beside it (happened.py).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from backroom.feeds.completeness import windows
+from backroom.ledger import unbilled_booking
 from backroom.money import round_amount
-from backroom.reconciliation import merging
+from backroom.reconciliation import happened, ledger_checks, merging
 from backroom.reconciliation.sections import SECTIONS
 from backroom.settings import settings
 
@@ -31,7 +33,10 @@ def of_day(connection: Connection, *, store_id: str, business_date: date, now: d
     ).one()
     day = _Day(connection, store_id, business_date, store.currency)
     repeat = settings().authorization_repeat_offender_debts
-    sections = {one.key: day.all(one.query, now=now, repeat=repeat) for one in SECTIONS}
+    sections = {one.key: day.all(one.query, now=now, repeat=repeat) for one in SECTIONS if one.query is not None}
+    on_the_day = happened.of_day(
+        connection, store_id=store_id, business_date=business_date, zone=store.time_zone, currency=store.currency
+    )
     found: Row = {
         "store": {
             "name": store.name,
@@ -51,9 +56,13 @@ def of_day(connection: Connection, *, store_id: str, business_date: date, now: d
         "breaks": day.all(BREAKS),
         "files": _files(day, store.time_zone) if "FILES" in store.feeds else None,
         "ledger": day.all(LEDGER),
-        "sections": sections,
+        "sections": sections | on_the_day.sections,
     }
     found["checks"] = _checks(found, store.currency, in_the_books=not store.test)
+    if not store.test:
+        memo = unbilled_booking.at_shelf_prices(connection, store_id=store_id, business_date=business_date)
+        found["checks"] += ledger_checks.of_trips(found, memo_at_shelf_prices=memo)
+        found["checks"] += ledger_checks.of_what_happened(on_the_day, store.currency)
     return found
 
 
@@ -183,15 +192,16 @@ BREAKS = """
     group by kind order by breaks desc, kind
 """
 
-LEDGER = """
+LEDGER = f"""
     select p.account, p.detail, coalesce(sum(p.amount) filter (where p.amount > 0), 0) as debit,
-           -coalesce(sum(p.amount) filter (where p.amount < 0), 0) as credit, sum(p.amount) as balance
+           -coalesce(sum(p.amount) filter (where p.amount < 0), 0) as credit, sum(p.amount) as balance,
+           coalesce(sum(p.amount) filter (where {happened.BY_REFUNDS}), 0) as by_refunds
     from ledger_transaction t join ledger_posting p using (transaction_id)
     where t.store_id = :store_id and t.shopping_trip_id in (
         select shopping_trip_id from reconciliation_trip
         where store_id = :store_id and business_date = :business_date)
     group by 1, 2 order by 1, 2
-"""
+"""  # noqa: S608 - constants of the code
 
 FILES = """
     select count(distinct window_end) filter (where state in ('INGESTED', 'SAME_CONTENT')) as windows,

@@ -1,4 +1,7 @@
-"""Figures of several days made into those of a period: flows are added, states keep their last value. Pure."""
+"""Figures of several days made into those of a period: flows are added, states keep their last value. Pure.
+
+What happened in a period (happened.py) is not what happened on those of its days that were reconciled: it is left out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
+from backroom.reconciliation import ledger_checks
 from backroom.reconciliation.sections import SECTIONS
 
 Row = dict[str, Any]
@@ -51,6 +55,7 @@ def added(
 
 def merged(days: Sequence[Row]) -> Row:
     """The figures of a period from those of its days, the earliest first; all of one store, so of one currency."""
+    days = [{**day, "checks": ledger_checks.adding_up(day["checks"])} for day in days]
     first, last = days[0], days[-1]
     found: Row = {"store": last["store"]}
     for group in ("sales", "settlement", "amazon"):
@@ -74,13 +79,14 @@ def merged(days: Sequence[Row]) -> Row:
     found["files"] = _flat([day["files"] for day in days if day["files"]]) if last["files"] else None
     found["sections"] = {
         one.key: added(
-            [row for day in days for row in day["sections"][one.key]],
+            [row for day in days for row in day["sections"].get(one.key, ())],
             keys=[column.name for column in one.columns if column.is_key],
             money=[column.name for column in one.columns if column.is_money and column.adds_up],
             counts=[column.name for column in one.columns if not column.is_money and column.adds_up],
             states=[column.name for column in one.columns if not column.adds_up and not column.is_key],
         )
         for one in SECTIONS
+        if one.query is not None
     }
     return found
 

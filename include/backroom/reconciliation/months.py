@@ -17,6 +17,7 @@ from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import news, periods
+from backroom.reconciliation.ledger_checks import SHELF_PRICES
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
 
@@ -138,7 +139,7 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
     if period.breaks_open and not with_breaks:
         found.append(f"{period.breaks_open} breaks are open (mend or decide them, or close with them)")
     # what differs from Amazon's orders is told trip by trip, by breaks
-    off = [check["what"] for check in period.untied if check["against"] != "Amazon's orders"]
+    off = [check["what"] for check in period.untied if check["against"] not in {"Amazon's orders", SHELF_PRICES}]
     if off:  # with or without breaks: a month that does not tie has to be mended
         found.append(f"these do not tie: {', '.join(off)}")
     if waiting := _to_book(connection, store_id, last + timedelta(days=1)):
@@ -158,6 +159,8 @@ def _to_book(connection: Connection, store_id: str, before: date) -> int:
                         where e.to_book and p.store_id = :store_id and p.business_date < :before)
                      + (select count(*) from refund_event e join purchase p using (shopping_trip_id)
                         where e.to_book and p.store_id = :store_id and p.business_date < :before)
+                     + (select count(*) from reconciliation_break_event e join reconciliation_break b using (break_id)
+                        where e.to_book and b.store_id = :store_id and b.business_date < :before)
             """),
             {"store_id": store_id, "before": before},
         ).scalar_one()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
 from backroom.money import round_amount
-from backroom.reconciliation import merging, pages
+from backroom.reconciliation import happened, ledger_checks, merging, pages
 from backroom.reconciliation.pages import StoreDay
 
 Row = dict[str, Any]
@@ -23,15 +23,16 @@ _RUNS: Final = text("""
     where store_id = :store_id and business_date between :first and :last
     order by business_date, revision desc
 """)
-_TRIAL_BALANCE: Final = text("""
+_TRIAL_BALANCE: Final = text(f"""
     select p.account, p.detail, coalesce(sum(p.amount) filter (where t.business_date < :first), 0) as before,
            coalesce(sum(p.amount) filter (where t.business_date >= :first and p.amount > 0), 0) as debit,
            -coalesce(sum(p.amount) filter (where t.business_date >= :first and p.amount < 0), 0) as credit,
-           sum(p.amount) as after
+           sum(p.amount) as after,
+           coalesce(sum(p.amount) filter (where t.business_date >= :first and {happened.BY_REFUNDS}), 0) as by_refunds
     from ledger_transaction t join ledger_posting p using (transaction_id)
     where t.store_id = :store_id and t.business_date <= :last
     group by 1, 2 order by 1, 2
-""")
+""")  # noqa: S608 - constants of the code
 # What was posted in the period about days of months that were closed already, by the reference of what it books.
 _LATE_CHANGES: Final = text("""
     select t.belongs_to, t.shopping_trip_id, t.kind, t.source as reference, p.account, p.amount
@@ -63,6 +64,14 @@ def of_store(connection: Connection, *, store_id: str, first: date, last: date) 
         raise BackroomError(f"no day of {store_id} from {first} to {last} was reconciled; `backroom reconcile day`")
     figures = merging.merged([run.figures for run in runs])
     currency = str(figures["store"]["currency"])
+    trial_balance = _rows(connection, _TRIAL_BALANCE, given, currency)
+    in_it = happened.of_period(
+        connection, store_id=store_id, first=first, last=last, zone=str(figures["store"]["time_zone"]),
+        currency=currency, trial_balance=trial_balance,
+    )  # fmt: skip
+    figures["sections"] |= in_it.sections
+    if not figures["store"]["test"]:
+        figures["checks"] += ledger_checks.of_what_happened(in_it, currency)
     return StoreDay(
         run_id=runs[-1].run_id,
         store_id=store_id,
@@ -77,7 +86,7 @@ def of_store(connection: Connection, *, store_id: str, first: date, last: date) 
         breaks=[row for run in runs for row in pages.open_breaks(connection, store_id, run.business_date)],
         waiting=[row for run in runs for row in pages.waiting_trips(connection, store_id, run.business_date)],
         until=last,
-        trial_balance=_rows(connection, _TRIAL_BALANCE, given, currency),
+        trial_balance=trial_balance,
         late_changes=_rows(connection, _LATE_CHANGES, given, currency),
         by_day=tuple(_headline(run.business_date, run.figures) for run in runs),
     )

@@ -49,7 +49,11 @@ WORDS = {
     "settled_otherwise": "Settled without a card",
     "card_clearing_initiated": "Card clearing, begun",
     "card_clearing": "Card clearing, final",
+    "card_clearing_written_off": "Card clearing, given up",
+    "receivable_written_off": "Shoppers' receivable, given up",
     "bad_debt_receivable": "Bad debt receivable",
+    "write_off": "Written off",
+    "refunds": "Refunds, without tax",
 }
 
 

@@ -48,13 +48,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of the report. The query takes :store_id, :business_date, :now and :repeat."""
+    """A table of the report, of the day's trips: the query takes :store_id, :business_date, :now and :repeat.
+
+    Without a query it tells what happened on the day or in the period, whatever its trips are (happened.py).
+    """
 
     key: str
     title: str
     says: str
     columns: tuple[Column, ...]
-    query: str
+    query: str | None
 
 
 def _columns(*given: tuple[str, str, Cell]) -> tuple[Column, ...]:
@@ -115,24 +118,18 @@ SECTIONS: Final = (
         """,  # noqa: S608 - constants of this file only
     ),
     Section(
-        "refunds",
-        "Refunds of these trips",
-        "By why, by what the money went back, and how far each is.",
+        "refunds_made",
+        "Refunds made",
+        "In this time, of any day's trips: by why, and by what the money went back. Final ones may have begun earlier.",
         _columns(
             ("reason", "Reason", Cell.CODE),
             ("instrument", "By", Cell.CODE),
-            ("state", "State", Cell.CODE),
-            ("refunds", "Refunds", Cell.COUNT),
-            ("amount", "Amount", Cell.MONEY),
+            ("refunds", "Refunds begun", Cell.COUNT),
+            ("begun", "Begun", Cell.MONEY),
+            ("final", "Final", Cell.MONEY),
+            ("reversed", "Failed", Cell.MONEY),
         ),
-        """
-        select case when q.is_return then 'PAID_TWICE' else q.reason end as reason,
-               split_part(r.instrument, chr(58), 1) as instrument, r.state, count(*) as refunds, sum(r.amount) as amount
-        from refund r join refund_request q using (request_id)
-        join purchase p on p.shopping_trip_id = r.shopping_trip_id
-        where p.store_id = :store_id and p.business_date = :business_date
-        group by 1, 2, 3 order by 1, 2, 3
-        """,
+        None,
     ),
     Section(
         "clearing",
@@ -145,6 +142,7 @@ SECTIONS: Final = (
             ("refunded", "Refunded", Cell.MONEY),
             ("paid_out", "Paid out", Cell.MONEY),
             ("fees", "Fees", Cell.MONEY),
+            ("written_off", "Written off", Cell.MONEY),
             ("to_come", "To come", Cell.MONEY),
         ),
         f"""
@@ -153,10 +151,11 @@ SECTIONS: Final = (
                    sum(g.amount) filter (where g.account = 'card_clearing_initiated') as begun,
                    sum(g.amount) filter (where g.account = 'card_clearing') as captured,
                    -sum(g.amount) filter (where g.account in ('refund_clearing', 'refund_clearing_initiated'))
-                       as refunded
+                       as refunded,
+                   -sum(g.amount) filter (where g.account = 'card_clearing_written_off') as written_off
             from ledger_transaction t join ledger_posting g using (transaction_id) {_OF_DAY}
               and g.account in ('card_clearing_initiated', 'card_clearing', 'refund_clearing',
-                                'refund_clearing_initiated')
+                                'refund_clearing_initiated', 'card_clearing_written_off')
             group by 1
         ), paid as (
             select l.processor, sum(l.amount) as paid_out, sum(l.fee) as fees
@@ -168,48 +167,69 @@ SECTIONS: Final = (
         )
         select processor, coalesce(begun, 0) as begun, coalesce(captured, 0) as captured,
                coalesce(refunded, 0) as refunded, coalesce(paid_out, 0) as paid_out, coalesce(fees, 0) as fees,
-               coalesce(captured, 0) - coalesce(refunded, 0) - coalesce(paid_out, 0) as to_come
+               coalesce(written_off, 0) as written_off, coalesce(captured, 0) - coalesce(refunded, 0)
+                   - coalesce(paid_out, 0) - coalesce(written_off, 0) as to_come
         from moved full join paid using (processor) order by 1
         """,  # noqa: S608 - constants of this file only
     ),
     Section(
         "unbilled",
         "Lines that were not billed",
-        "Goods that left the store without a price.",
-        _columns(("reason", "Why", Cell.TEXT), ("trips", "Trips", Cell.COUNT), ("lines", "Lines", Cell.COUNT)),
-        f"""
-        select u.reason, count(distinct u.shopping_trip_id) as trips, count(*) as lines
-        from unbilled_line u {_OF_DAY} group by 1 order by lines desc, 1
-        """,  # noqa: S608 - constants of this file only
+        "Goods that left the store without a price; the ledger's memo of those whose list price is known by now.",
+        _columns(
+            ("reason", "Why", Cell.TEXT),
+            ("trips", "Trips", Cell.COUNT),
+            ("lines", "Lines", Cell.COUNT),
+            ("amount", "At list price", Cell.MONEY),
+        ),
+        """
+        select u.reason, count(distinct u.shopping_trip_id) as trips, count(*) as lines,
+               coalesce(sum(g.amount), 0) as amount
+        from unbilled_line u join purchase p on p.shopping_trip_id = u.shopping_trip_id
+        left join ledger_transaction t
+               on t.source = concat_ws(chr(58), 'unbilled_line', u.shopping_trip_id, u.line_number)
+        left join ledger_posting g on g.transaction_id = t.transaction_id and g.account = 'unbilled'
+        where p.store_id = :store_id and p.business_date = :business_date
+        group by 1 order by lines desc, 1
+        """,
     ),
     Section(
-        "debts",
+        "debts_open",
         "Debts by age",
-        "What shoppers owe of these trips, by the last aging.",
+        "All that shoppers owe this store at the end of this time, by the days since each debt was opened.",
         _columns(
             ("bucket", "Days", Cell.TEXT),
             ("cause", "Cause", Cell.CODE),
             ("debts", "Debts", Cell.COUNT),
-            ("amount", "Amount", Cell.MONEY),
             ("outstanding", "Outstanding", Cell.MONEY),
         ),
-        f"""
-        select coalesce(d.bucket, 'new') as bucket, d.cause, count(*) as debts, sum(d.amount) as amount,
-               sum(d.outstanding) as outstanding
-        from debt d {_OF_DAY} and d.amount > 0 group by 1, 2 order by 1, 2
-        """,  # noqa: S608 - constants of this file only
+        None,
     ),
     Section(
-        "debt_movement",
+        "debts_moved",
         "What became of debts",
-        "Payoffs, reductions, write-offs and what was recovered after one.",
+        "In this time, of any day's trips: what was owed before, and what changed that. The sum is owed at its end.",
+        _columns(("kind", "What", Cell.CODE), ("times", "Times", Cell.COUNT), ("change", "Change", Cell.MONEY)),
+        None,
+    ),
+    Section(
+        "payoffs",
+        "Payoffs",
+        "What came in this time for debts; recovered: for one that had been written off; returned: more than was owed.",
         _columns(("kind", "What", Cell.CODE), ("times", "Times", Cell.COUNT), ("amount", "Amount", Cell.MONEY)),
-        f"""
-        select kind, count(*) as times, sum(amount) as amount from (
-            select 'OPENED' as kind, d.amount from debt d {_OF_DAY} and d.amount > 0
-            union all select e.kind, e.amount from debt_event e {_OF_DAY}
-        ) moved group by 1 order by 1
-        """,  # noqa: S608 - constants of this file only
+        None,
+    ),
+    Section(
+        "write_offs",
+        "Write-offs and recoveries",
+        "Booked as an expense in this time, of debts and of breaks; a minus took it back, or came after all.",
+        _columns(
+            ("of", "Of", Cell.CODE),
+            ("what", "What", Cell.CODE),
+            ("times", "Times", Cell.COUNT),
+            ("amount", "Amount", Cell.MONEY),
+        ),
+        None,
     ),
     Section(
         "offenders",
@@ -275,5 +295,17 @@ SECTIONS: Final = (
                   where p.store_id = :store_id and p.business_date = :business_date)
                    as unknown_lines
         """,
+    ),
+    Section(
+        "posted",
+        "Posted on this day",
+        "Every posting of the day's date, whatever trip it is about.",
+        _columns(
+            ("account", "Account", Cell.CODE),
+            ("detail", "Detail", Cell.TEXT),
+            ("debit", "Debit", Cell.MONEY),
+            ("credit", "Credit", Cell.MONEY),
+        ),
+        None,
     ),
 )

@@ -139,7 +139,7 @@ def _sections(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> Non
         table = Sheet(book, formats, one.title[:31], [("Store", TEXT, 13), *columns])
         table.heading()
         for day in days:
-            for row in day.figures["sections"][one.key]:
+            for row in day.figures["sections"].get(one.key, ()):
                 table.add(day.store_id, *(row[column.name] for column in one.columns))
         table.filter()
         if all(column.adds_up or column.is_key for column in one.columns):
