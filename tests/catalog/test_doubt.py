@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,11 @@ THROTTLED = Answer(Outcome.REFUSED, Problem.THROTTLED, 429, retry_after=0)
 NO_SUCH_ID = Answer(Outcome.REFUSED, Problem.BAD_REQUEST, 400)
 
 
-def read(engine: Engine, folder: Path, *rows: dict[str, str], store: str | None = None) -> int:
+def read(engine: Engine, folder: Path, *rows: dict[str, str], now: datetime = NOW) -> int:
     """A run over these rows, compared and planned."""
     write_csv(folder, rows)
-    run_id = sync.start_run(engine, source=Source(str(folder)), business_date=TODAY, now=NOW, store_id=store)
-    sync.plan(engine, run_id=run_id, now=NOW)
+    run_id = sync.start_run(engine, source=Source(str(folder)), business_date=TODAY, now=now)
+    sync.plan(engine, run_id=run_id, now=now)
     return run_id
 
 
@@ -59,15 +61,16 @@ def send(engine: Engine, amazon: Amazon, run_id: int) -> None:
     sending.send_due(engine, amazon, run_id=run_id, now=NOW)  # type: ignore[arg-type]
 
 
-def report(engine: Engine, *lines: tuple[str, str], **settled: str) -> None:
-    """Amazon's report of the newest batch says so of each SKU."""
+def report(engine: Engine, *lines: tuple[str, ...]) -> None:
+    """Amazon's report of the newest batch says so of each SKU: its status, and an error's code."""
     with engine.begin() as connection:
         batch = connection.execute(
             text("update catalog_batch set state = 'DONE' where batch_id = (select max(batch_id) from catalog_batch)"
                  " returning batch_id, run_id, kind, store_id, ingestion_id, tries, 'link' as link")
         ).one()  # fmt: skip
-    items = ",".join(f'{{"item_sku": "{sku}", "store_id": "STORE-001", "status": "{word}"}}' for sku, word in lines)
-    content = f'{{"ingestionId": "{batch.ingestion_id}", "items": [{items}]}}'.encode()
+    names = ("item_sku", "status", "errorCode")
+    items = [{"store_id": "STORE-001", **dict(zip(names, line, strict=False))} for line in lines]
+    content = json.dumps({"ingestionId": batch.ingestion_id, "items": items}).encode()
     reports.apply(engine, None, Batch(**batch._mapping), now=NOW, fetch=lambda _: content)  # type: ignore[arg-type]
 
 
@@ -203,6 +206,44 @@ def test_a_store_that_amazon_refuses_by_now_is_named_in_no_archive_any_more(clea
     assert amazon.sent == [("archive", ("SKU-2",), ("STORE-001",))]
     report(clean, ("SKU-2", "ACCEPTED"))
     assert planned(clean, read(clean, tmp_path, item(1))) == []
+
+
+@pytest.mark.parametrize("answer", [("ACCEPTED",), ("REJECTED", "SKU_NOT_FOUND")])
+def test_what_was_never_accepted_but_may_be_there_is_archived_once_it_is_gone(
+    clean: Engine, tmp_path: Path, answer: tuple[str, ...]
+) -> None:
+    accepted(clean, tmp_path, item(1))
+    send(clean, Amazon(TIMED_OUT), read(clean, tmp_path, item(1), item(2)))
+    gone = read(clean, tmp_path, item(1))
+    assert planned(clean, gone) == []  # the doubtful batch is not over
+    send(clean, Amazon(), gone)
+    archive = read(clean, tmp_path, item(1))
+    assert planned(clean, archive) == [("ARCHIVE", "SKU-2")]
+    send(clean, Amazon("ing-archive"), archive)
+    report(clean, ("SKU-2", *answer))
+    assert planned(clean, read(clean, tmp_path, item(1))) == []
+    assert ask(clean, "select count(*) from catalog_refusal") == [(0,)]
+    assert planned(clean, read(clean, tmp_path, item(1), item(2))) == [("UPLOAD", "SKU-2")]
+
+
+def test_an_archive_that_amazon_rejects_is_asked_for_again_after_some_days_alone(clean: Engine, tmp_path: Path) -> None:
+    accepted(clean, tmp_path, item(1), item(2))
+    send(clean, Amazon("ing-2"), read(clean, tmp_path, item(1)))
+    report(clean, ("SKU-2", "REJECTED", "ON_SHELF_PLAN"))
+    assert ask(clean, "select kind, error_code from catalog_refusal") == [("ARCHIVE", "ON_SHELF_PLAN")]
+    assert planned(clean, read(clean, tmp_path, item(1), now=NOW.replace(day=3))) == []
+    assert planned(clean, read(clean, tmp_path, item(1), now=NOW.replace(day=9))) == [("ARCHIVE", "SKU-2")]
+
+
+def test_an_archive_names_no_more_products_than_its_report_can_speak_of_in_each_store(
+    clean: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted(clean, tmp_path, *map(item, range(1, 7)))
+    monkeypatch.setattr(difference, "WORDS_A_REPORT", 5)  # of two stores: two products
+    run_id = read(clean, tmp_path, item(1))
+    assert ask(clean, f"select kind, item_count from catalog_batch where run_id = {run_id} order by batch_id") == [
+        ("ARCHIVE", 2), ("ARCHIVE", 2), ("ARCHIVE", 1),
+    ]  # fmt: skip
 
 
 def test_each_item_of_a_report_is_read_by_itself() -> None:

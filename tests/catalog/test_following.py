@@ -369,16 +369,3 @@ def test_a_store_that_amazon_refuses_does_not_sink_an_archive_either(
     source(tmp_path, 1)
     night(clean, client, tmp_path)
     assert ask(clean, "select item_sku from catalog_accepted where archived") == [("SKU-2",)]
-
-
-def test_an_archive_that_amazon_rejects_is_asked_for_again_after_some_days_alone(
-    clean: Engine, client: CatalogClient, sandbox: SandboxClient, small_world: Path, tmp_path: Path
-) -> None:
-    source(tmp_path, 1, 2)
-    night(clean, client, tmp_path)
-    load(sandbox, small_world)  # it has never heard of these products
-    source(tmp_path, 1)
-    assert night(clean, client, tmp_path).rejected == 1  # of STORE-001, where we have it
-    assert ask(clean, "select kind, error_code from catalog_refusal") == [("ARCHIVE", "SKU_NOT_FOUND")]
-    assert night(clean, client, tmp_path, NOW.replace(day=3)).batches == 0
-    assert night(clean, client, tmp_path, NOW.replace(day=9)).batches == 1

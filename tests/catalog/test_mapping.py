@@ -189,13 +189,30 @@ def test_rows_of_one_product_that_differ_by_their_barcode_are_one_product_with_s
     ]
 
 
-def test_a_csv_that_ends_in_the_middle_of_a_line_was_cut_short_and_stops_the_run(clean: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [20, 6, 2])  # fields, a part of the last one, only the line's end
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_csv_that_does_not_end_with_a_line_was_cut_short_and_stops_the_run(
+    clean: Engine, tmp_path: Path, missing: int, encoding: str
+) -> None:
     path = write_csv(tmp_path, [item(1), item(2)])
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) - 20])
+    whole = path.read_bytes().decode()
+    path.write_bytes(whole[: len(whole) - missing].encode(encoding))
     with pytest.raises(SourceFileError, match="ends in the middle of line 3"):
-        take_in(clean, str(tmp_path), SourceMapping())
+        take_in(clean, str(tmp_path), SourceMapping(encoding=encoding))
     assert items(clean) == []
+    path.write_bytes(whole.encode(encoding))
+    take_in(clean, str(tmp_path), SourceMapping(encoding=encoding))
+    assert items(clean) == EXPECTED
+
+
+def test_a_csv_whose_last_line_is_always_open_is_whole_where_the_mapping_says_so(clean: Engine, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, [item(1), item(2)])
+    path.write_bytes(path.read_bytes().removesuffix(b"\r\n"))
+    take_in(clean, str(tmp_path), SourceMapping(last_line="open"))
+    assert items(clean) == EXPECTED
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SourceFileError, match="ends in the middle of line 3"):
+        take_in(clean, str(tmp_path), SourceMapping(last_line="open"))
 
 
 @pytest.mark.parametrize(

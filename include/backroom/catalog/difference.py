@@ -8,6 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+WORDS_A_REPORT: Final = 50_000
+"""Items that one report may speak of: about 30 MB, which fit into memory whole."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -43,10 +46,13 @@ def plan_batches(
     """Write the intent: batches of at most `size` items. Returns how many.
 
     An upload is for one store, since one wrong store fails a whole request. An archive is for all stores (Amazon's
-    rule), so a product is archived once it is gone from every store; Dash Cart stores have no archive. With
-    `store_id`, what is to be told about that store alone; a product that it was the last to have is archived.
+    rule), so a product is archived once it is gone from every store; Dash Cart stores have no archive. Its report
+    speaks of each SKU in each store, at most WORDS_A_REPORT times. With `store_id`, what is to be told about that
+    store alone; a product that it was the last to have is archived.
     """
-    given = {"run": run_id, "size": size, "now": now, "store": store_id, "days": archive_retry_days}
+    given = {
+        "run": run_id, "size": size, "words": WORDS_A_REPORT, "now": now, "store": store_id, "days": archive_retry_days
+    }  # fmt: skip
     for statement in (_PLANNED_ITEMS, _BATCHES, _BATCH_ITEMS):
         connection.execute(text(statement), {name: value for name, value in given.items() if f":{name}" in statement})
     connection.execute(text("drop table planned_item"))
@@ -75,7 +81,7 @@ with unjudged as (
     order by i.store_id, i.item_sku, b.batch_id desc
 ), judged as (
     select i.store_id, i.item_sku, i.content_hash, case
-            when i.gone then case when a.item_sku is not null and not a.archived then 'gone' end
+            when i.gone then case when not a.archived or u.doubtful and not u.under_way then 'gone' end
             when u.under_way and u.kind = 'UPLOAD' and u.content_hash = i.content_hash then 'under_way'
             when not a.archived and a.content_hash = i.content_hash
                 and (u.doubtful and (u.kind = 'ARCHIVE' or u.content_hash <> i.content_hash)) is not true
@@ -105,7 +111,8 @@ order by verdict, store_id, item_sku limit :limit
 """  # noqa: S608
 """Query of the items themselves: `store` (null: all) and `limit`."""
 
-# `batch` numbers the chunks of a store. For an archive the size counts SKUs, whatever the number of stores.
+# `batch` numbers the chunks of a store. For an archive the size counts SKUs, and no more than that its report, which
+# speaks of each SKU in each store, stays within WORDS_A_REPORT. What no report has accepted may be there all the same.
 _PLANNED_ITEMS = f"""
 create temporary table planned_item on commit drop as
 {_JUDGED}, wanted as (
@@ -118,6 +125,12 @@ create temporary table planned_item on commit drop as
     where not exists (
         select from store s join catalog_item i using (store_id)
         where s.store_type = 'JWO' and i.item_sku = g.item_sku and not i.gone)
+), may_be_there as (
+    select store_id, item_sku, content_hash from catalog_accepted where not archived
+    union all
+    select u.store_id, u.item_sku, u.content_hash from unjudged u
+    left join catalog_accepted a on a.store_id = u.store_id and a.item_sku = u.item_sku
+    where u.doubtful and not u.under_way and a.archived is not false and u.batch_id > coalesce(a.batch_id, 0)
 ), archived_already as (
     select distinct i.item_sku from catalog_batch b join catalog_batch_item i using (batch_id)
     where b.kind = 'ARCHIVE' and b.settled_at is null
@@ -129,11 +142,13 @@ select 'UPLOAD' as kind, store_id as batch_store, store_id, item_sku, content_ha
     (row_number() over (partition by store_id order by item_sku) - 1) / :size as batch
 from wanted
 union all
-select 'ARCHIVE', null, a.store_id, a.item_sku, a.content_hash, (dense_rank() over (order by a.item_sku) - 1) / :size
-from catalog_accepted a
+select 'ARCHIVE', null, a.store_id, a.item_sku, a.content_hash,
+    (dense_rank() over (order by a.item_sku) - 1)
+        / least(:size, greatest(:words / (select count(*) from store where store_type = 'JWO'), 1))
+from may_be_there a
 join gone_everywhere using (item_sku)
 join store s on s.store_id = a.store_id and s.store_type = 'JWO'
-where not a.archived and {NOT_REFUSED} and not exists (select from archived_already e where e.item_sku = a.item_sku)
+where {NOT_REFUSED} and not exists (select from archived_already e where e.item_sku = a.item_sku)
 """  # noqa: S608
 
 _BATCHES = """

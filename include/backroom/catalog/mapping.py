@@ -47,6 +47,7 @@ class SourceMapping(BaseModel):
     other_columns: Literal["refuse", "ignore"] = "refuse"
     files: Literal["one_per_store", "any"] = "one_per_store"
     delimiter: str = Field(",", min_length=1, max_length=1)
+    last_line: Literal["ended", "open"] = "ended"  # open: a CSV without a line break at its end is whole
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8-sig"
     query: str = ""
 

@@ -50,9 +50,10 @@ def read_csv(path: Path, mapping: SourceMapping) -> Iterator[SourceRow]:
                 torn = len(values) != len(names)
                 broken = f"has {len(values)} fields where the header has {len(names)}" if torn else ""
                 yield SourceRow(name, reader.line_num, fields, broken)
-        if torn and not _ends_a_line(path):
+        if (torn or mapping.last_line == "ended") and not _ends_a_line(path):
             raise SourceFileError(
                 f"{path} ends in the middle of line {reader.line_num}: it was cut short; export it again"
+                + ("" if torn else '; or let the mapping file say "last_line": "open" if it is always so')
             )
     except UnicodeError as error:
         raise SourceFileError(
@@ -184,10 +185,11 @@ def _as_text(value: Any) -> str:
 
 
 def _ends_a_line(path: Path) -> bool:
+    """In whatever encoding: one of two or four bytes a character has zeros around it."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(size - 1, 0))
-        return file.read(1) in (b"\n", b"\r")
+        file.seek(max(size - 4, 0))
+        return file.read(4).strip(b"\0")[-1:] in (b"\n", b"\r")
 
 
 def _shown(encoding: str) -> str:

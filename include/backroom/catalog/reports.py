@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import psycopg
@@ -19,7 +19,7 @@ from backroom.errors import BackroomError
 
 _LINKS = 3  # how often an expired link is renewed
 _SECONDS = 30.0
-_MOST_BYTES = 256_000_000
+_MOST_BYTES = 64_000_000  # of a report on at most difference.WORDS_A_REPORT items
 _WORDS = ("errorCode", "errorMessage")
 
 
@@ -179,6 +179,10 @@ def stage(connection: Connection, items: list[dict[str, Any]]) -> None:
             copy.write_row([item.get(name) for name in ("item_sku", "store_id", "status", *_WORDS)])
 
 
+# Of an archive: not there any more, or never, is what was asked for.
+_AS_ASKED: Final = """coalesce(b.status = 'ACCEPTED' or b.error_code like '%ALREADY_ARCHIVED%'
+        or b.error_code like '%SKU_NOT_FOUND%', false)"""
+
 # An archive is for all stores; should the report not name one, its word holds for each. Of two words about an item the
 # rejection counts: it goes again once it is corrected, and nothing is taken for accepted that may not be.
 _RECORD = text(
@@ -201,41 +205,39 @@ _ACCEPT_UPLOAD = text(
     """
 )
 
-# "Archived already" is what was asked for.
+# What no report had accepted before becomes known as archived too.
 _ACCEPT_ARCHIVE = text(
-    """
-    update catalog_accepted a set archived = true, batch_id = b.batch_id, accepted_at = :now
-    from catalog_batch_item b
-    where b.batch_id = :batch
-        and (b.status = 'ACCEPTED' or b.error_code like '%ALREADY_ARCHIVED%')
-        and a.store_id = b.store_id and a.item_sku = b.item_sku
-        and b.batch_id > a.batch_id
-    """
+    f"""
+    insert into catalog_accepted as a (store_id, item_sku, content_hash, batch_id, accepted_at, archived)
+    select store_id, item_sku, content_hash, batch_id, :now, true from catalog_batch_item b
+    where batch_id = :batch and {_AS_ASKED}
+    on conflict (store_id, item_sku) do update set archived = true, batch_id = excluded.batch_id,
+        accepted_at = excluded.accepted_at
+    where excluded.batch_id > a.batch_id
+    """  # noqa: S608
 )
 
 # The newest word on an item counts, whichever way it went.
 _NOT_REFUSED_ANY_MORE = text(
-    """
+    f"""
     delete from catalog_refusal r using catalog_batch_item b
-    where b.batch_id = :batch and b.batch_id > r.batch_id
-        and (b.status = 'ACCEPTED' or b.error_code like '%ALREADY_ARCHIVED%')
+    where b.batch_id = :batch and b.batch_id > r.batch_id and {_AS_ASKED}
         and r.store_id = b.store_id and r.item_sku = b.item_sku
-    """
+    """  # noqa: S608
 )
 
 _REFUSE = text(
-    """
+    f"""
     insert into catalog_refusal (store_id, item_sku, kind, content_hash, batch_id, error_code, error_message,
         refused_at)
     select b.store_id, b.item_sku, c.kind, b.content_hash, b.batch_id, b.error_code, b.error_message, :now
     from catalog_batch_item b join catalog_batch c using (batch_id)
-    where b.batch_id = :batch and b.status = 'REJECTED'
-        and not (c.kind = 'ARCHIVE' and coalesce(b.error_code, '') like '%ALREADY_ARCHIVED%')
+    where b.batch_id = :batch and b.status = 'REJECTED' and not (c.kind = 'ARCHIVE' and {_AS_ASKED})
     on conflict (store_id, item_sku) do update set kind = excluded.kind, content_hash = excluded.content_hash,
         batch_id = excluded.batch_id, error_code = excluded.error_code, error_message = excluded.error_message,
         refused_at = excluded.refused_at
     where excluded.batch_id > catalog_refusal.batch_id
-    """
+    """  # noqa: S608
 )
 
 _SETTLE = text(
