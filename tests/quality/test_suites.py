@@ -77,6 +77,33 @@ def test_failed_expectations_name_the_rows(results: tuple[list[suites.Result], P
         assert one.is_critical
 
 
+def test_a_run_of_the_catalog_without_a_source_and_one_that_lost_what_it_set_aside_are_named(
+    world: Engine, tmp_path: Path
+) -> None:
+    with world.begin() as connection:
+        connection.execute(
+            text(
+                "insert into catalog_run (run_id, business_date, source, state, started_at, items_read, items_rejected)"
+                " overriding system value values (1, '2026-03-01', 'here', 'FAILED', :now, 0, 0),"
+                " (2, '2026-03-02', 'here', 'DONE', :now, 90, 2), (3, '2026-03-03', 'here', 'DONE', :now, 90, 0)"
+            ),
+            {"now": NOW},
+        )
+        connection.execute(
+            text(
+                "insert into catalog_rejection (run_id, file, line, store_id, item_sku, reason, raw)"
+                " values (2, 'S-1.csv', 7, 'S-1', 'SKU', 'torn', '{}')"
+            )
+        )
+    found = suites.check(world, data_sets=["catalog_source"], run="catalog", now=NOW, docs_folder=tmp_path)
+    with world.begin() as connection:
+        connection.execute(text("truncate catalog_run cascade"))
+    assert {(one.column_name, one.is_critical, *one.sample) for one in found if not one.success} == {
+        ("could_be_read", False, "1"),
+        ("each_is_kept", True, "2|S-1.csv|7"),
+    }
+
+
 def test_data_docs_are_a_site_to_open(results: tuple[list[suites.Result], Path]) -> None:
     index = results[1] / "index.html"
     assert index.exists()

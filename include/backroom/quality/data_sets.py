@@ -76,16 +76,21 @@ left join (
 ) l using (store_id, order_id)
 """
 
+# Each run of the last thirty, and each row that it set aside: a run without one has a row of its own.
 CATALOG_SOURCE: Final = """
-select r.run_id || '|' || r.file || '|' || r.line || '|' || coalesce(r.field, '') as key, r.run_id, r.file, r.line,
-    r.store_id, r.item_sku, r.field, r.reason,
-    c.items_read, c.items_rejected, c.state as run_state,
+select concat_ws('|', c.run_id, r.file, r.line, r.field) as key, c.run_id, r.file, r.line, r.store_id, r.item_sku,
+    r.field, r.reason, c.items_read, c.items_rejected, c.state as run_state,
+    r.rejection_id is null or r.file <> '' and r.line >= 1 as names_its_place,
+    r.rejection_id is null or r.reason <> '' as says_why,
+    r.rejection_id is null or r.store_id is not null as names_its_store,
+    r.rejection_id is null or r.item_sku is not null as names_its_item,
+    c.items_rejected = count(r.rejection_id) over (partition by c.run_id) as each_is_kept,
+    c.items_rejected <= c.items_read as were_read,
     c.items_rejected * 20 <= c.items_read as few_of_its_run,
-    r.store_id is null or exists (select from store s where s.store_id = r.store_id) as store_known,
-    not exists (select from catalog_item i where i.store_id = r.store_id and i.item_sku = r.item_sku
-        and i.seen_in_run = r.run_id and not i.gone) as not_taken_in
-from catalog_rejection r join catalog_run c using (run_id)
-where r.run_id >= (select coalesce(max(run_id), 0) - 30 from catalog_run)
+    c.state <> 'FAILED' as could_be_read,
+    r.store_id is null or exists (select from store s where s.store_id = r.store_id) as store_known
+from catalog_run c left join catalog_rejection r using (run_id)
+where c.run_id > (select coalesce(max(run_id), 0) - 30 from catalog_run)
 """
 
 DEBTS: Final = """
