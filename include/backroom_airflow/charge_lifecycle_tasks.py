@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from backroom_airflow import business_time
@@ -15,11 +14,12 @@ def settle_carts(**context: Any) -> None:
     alert, and the money of all other trips moves on.
     """
     from backroom.alerts import raise_alert
-    from backroom.db.engine import transaction
+    from backroom.db.engine import engine, transaction
+    from backroom.purchases import settling_carts
 
     now = business_time.of(context)
     try:
-        _settle_carts(now)
+        settling_carts.settle(engine(), now=now)
     except Exception as error:
         with transaction() as connection:
             raise_alert(
@@ -31,25 +31,6 @@ def settle_carts(**context: Any) -> None:
                 now=now,
             )
         raise
-
-
-def _settle_carts(now: datetime) -> None:
-    from backroom.db.engine import engine, transaction
-    from backroom.purchases import bad_carts, refusals, unbilled
-    from backroom.purchases.refused_spool import collect_spool
-    from backroom.settings import settings
-
-    with transaction() as connection:
-        bad_carts.apply_decisions(connection, now=now)
-    more = True
-    while more:
-        with transaction() as connection:
-            more = unbilled.charge_overdue(connection, now=now)["carts"] == unbilled.AT_ONCE
-    with transaction() as connection:
-        bad_carts.warn_of_waiting(connection, now=now)
-    collect_spool(engine(), settings().refused_spool_folder, now=now)
-    with transaction() as connection:
-        refusals.settle_sent_again(connection, now=now)
 
 
 def gather(**context: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""backroom charges: where the money of each trip stands."""
+"""backroom charges: where the money of each trip stands; and one turn of the work on it by hand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from backroom import command_line
+from backroom.charges import by_hand
 from backroom.charges.attempts import of_trip
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
+from backroom.stores.registry import require_store
 
 app = typer.Typer(help="Charges: adjust, capture, cancel.", no_args_is_help=True)
 
@@ -81,6 +84,32 @@ def show(trip: str, as_json: bool = typer.Option(False, "--json", help="for mach
             str(row["http_status"] or ""), f"{row['latency_seconds']:.3f}" if row["latency_seconds"] else "",
         )  # fmt: skip
     console.print(heard, called)
+
+
+@app.command()
+def turn(
+    store: str | None = typer.Option(None, "--store", help="call for one store only"),
+    now: str = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present by default"),
+    as_json: bool = typer.Option(False, "--json", help="for machines"),
+) -> None:
+    """Work on all that is due, once, as the DAG charge_lifecycle does: evidence, calls that MOVE MONEY, the books."""
+    moment = command_line.moment(now)
+    check_reachable(engine())
+    with engine().connect() as connection:
+        require_store(connection, store)
+    with Console(stderr=True).status("the charges that are due"):
+        worked = {name: done.as_json() for name, done in by_hand.work(engine(), store_id=store, now=moment)}
+        booked = by_hand.book(engine(), now=moment)
+    if as_json:
+        typer.echo(json.dumps({"stores": worked, "booked": booked}))
+        return
+    table = Table("store", "trips", "calls", "now", "held until")
+    for name, done in worked.items():
+        said = [", ".join(f"{count} {what}" for what, count in done[part].items()) for part in ("calls", "states")]
+        table.add_row(name, str(done["trips"]), *said, done["held_until"] or "")
+    if worked:
+        Console().print(table)
+    typer.echo(f"{len(worked)} stores had charges due; {booked} transactions booked")
 
 
 def _instant(moment: Any) -> str:
