@@ -20,15 +20,15 @@ has changed is released again as a correction. Beside it, changed days land as P
 orders without a purchase of ours raise alerts.
 
 **When.** Every 15 minutes; with `BACKROOM_INTRADAY_BELL_QUEUE` also as soon as a file is announced.
-**Its time** is "now": it takes all that waits, whenever it was written. One task brings
-in all files over one connection: a file takes a few milliseconds, a mapped task would take seconds. The look at what
-came is plain SQL for the same reason; the Great Expectations suites run in `data_quality`.
+**Its time** is "now": it takes all that waits, whenever it was written. One task copies all files and brings them in:
+a file takes a few milliseconds, a task of its own would take seconds, and what is copied need not be read again. The
+look at what came is plain SQL for the same reason; the Great Expectations suites run in `data_quality`.
 
 **A rerun** changes nothing that is in already: a file is known by key and version, a row by (updatedAt, window,
 sequencer). What a failed run left in the queue or copied, the next run takes. A day is released once; a rerun of the
 releasing run announces it again, which makes one more revision of its reconciliation.
 
-**When it fails.** `collect`, `ingest`: S3, SQS or the database does not answer; the next run catches up. A file that
+**When it fails.** `take_in`: S3, SQS or the database does not answer; the next run catches up. A file that
 is broken fails alone: `backroom feeds files --state FAILED`, `backroom feeds quarantine list`. `check_arrivals`:
 `backroom quality results` names the rows. This run releases no day; a day whose data is not sound is held in later
 runs too, with an alert, until it is mended, and the others are released. `land`: our bucket; the next run writes what
@@ -51,14 +51,9 @@ with DAG(
 ):
 
     @task
-    def collect(**context: object) -> int:
-        """Copy what is announced."""
-        return intraday_ingestion_tasks.collect(**context)
-
-    @task
-    def ingest(**context: object) -> list[int]:
-        """Bring in all that waits."""
-        return intraday_ingestion_tasks.ingest(**context)
+    def take_in(**context: object) -> list[int]:
+        """Copy what is announced and bring in all that waits."""
+        return intraday_ingestion_tasks.take_in(**context)
 
     @task
     def check_arrivals(file_ids: list[int], **context: object) -> int:
@@ -80,6 +75,6 @@ with DAG(
         """Orders as Parquet, by day and store."""
         return intraday_ingestion_tasks.land(**context)
 
-    ingested = ingest()
-    collect() >> ingested >> [watch(), land()]
-    check_arrivals(ingested) >> release_complete_days()
+    taken = take_in()
+    taken >> [watch(), land()]
+    check_arrivals(taken) >> release_complete_days()

@@ -10,28 +10,16 @@ from backroom_airflow import business_time
 from backroom_airflow.assets import store_day, store_day_key
 
 
-def collect(**context: Any) -> int:
-    """Copy every announced file to our bucket; how many came."""
+def take_in(**context: Any) -> list[int]:
+    """Copy and bring in every file that is announced or waits, and those that a person wants again; their ids."""
     from backroom.db.engine import engine
     from backroom.feeds.aws import aws
-    from backroom.feeds.intraday import collect as collect_files
-
-    return len(collect_files(engine(), aws(), now=business_time.of(context)))
-
-
-def ingest(**context: Any) -> list[int]:
-    """Bring in every file that waits, whichever run copied it, and those that a person wants again; their ids."""
-    from backroom.db.engine import engine, transaction
-    from backroom.feeds.aws import aws
-    from backroom.feeds.intraday import ingest_all, waiting
+    from backroom.feeds.intraday import take_in as take_files_in
     from backroom.feeds.mending import retry_asked
 
     now = business_time.of(context)
-    with transaction() as connection:
-        file_ids = waiting(connection)
-    ingest_all(engine(), aws(), file_ids=file_ids, now=now)
-    again = [one.file_id for one in retry_asked(engine(), aws(), now=now)]
-    return [*file_ids, *again]
+    results = take_files_in(engine(), aws(), now=now)
+    return [one.file_id for one in [*results, *retry_asked(engine(), aws(), now=now)]]
 
 
 def check_arrivals(file_ids: list[int], **context: Any) -> int:

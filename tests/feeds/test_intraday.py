@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from backroom.feeds import intraday
 from backroom.feeds.aws import Aws
 from backroom.feeds.intraday import FileResult, collect, ingest, ingest_all, waiting
 from tests.feeds.conftest import AMAZON, NOW, Amazon, as_csv, order
 
 
 def take_in(engine: Engine, aws: Aws) -> list[FileResult]:
-    return ingest_all(engine, aws, file_ids=collect(engine, aws, now=NOW), now=NOW)
+    return intraday.take_in(engine, aws, now=NOW)
 
 
 def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
@@ -273,6 +274,11 @@ def test_what_was_collected_before_a_crash_still_waits(clean: Engine, aws: Aws, 
     collected = collect(clean, aws, now=NOW)
     with clean.connect() as connection:
         assert waiting(connection) == collected
+    amazon.write(as_csv(order("o-2")), "20260301_1530")
+    assert [(one.file_id in collected, one.state) for one in take_in(clean, aws)] == [
+        (True, "INGESTED"),
+        (False, "INGESTED"),
+    ]
 
 
 def test_many_small_files_take_little_work_each(clean: Engine, aws: Aws, amazon: Amazon) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from backroom.feeds import staging
+from backroom.feeds import judging
 from backroom.feeds.aws import Aws
 from backroom.feeds.replay import retry, retryable
 from backroom.quality import set_aside
@@ -26,10 +26,10 @@ def expectations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     """A suite of the test's own, which is that of the release until it is written."""
     path = tmp_path / "order_rows.json"
     path.write_text(set_aside.ORDER_ROWS.read_text())
-    monkeypatch.setattr(staging, "set_aside", lambda types: set_aside.set_aside(types, path))
-    staging._expected.cache_clear()
+    monkeypatch.setattr(judging, "set_aside", lambda types: set_aside.set_aside(types, path))
+    judging._expected.cache_clear()
     yield path
-    staging._expected.cache_clear()
+    judging._expected.cache_clear()
 
 
 def suite(path: Path, *expectations: tuple[str, dict[str, object]]) -> None:
@@ -39,7 +39,7 @@ def suite(path: Path, *expectations: tuple[str, dict[str, object]]) -> None:
         for kind, kwargs in expectations
     ]
     path.write_text(json.dumps({"name": "order_rows", "expectations": written}))
-    staging._expected.cache_clear()
+    judging._expected.cache_clear()
 
 
 @pytest.mark.parametrize("blank", [b"", b" "])  # with a blank after the brand the file is taken apart row by row

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from backroom.feeds.staging import judge, prepare, stage
+from backroom.feeds.judging import judge
+from backroom.feeds.staging import prepare, stage
 from backroom.orders.merge import Merged, merge
 from tests.feeds.conftest import STORE, as_csv, order
 

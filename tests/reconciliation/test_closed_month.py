@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from backroom.feeds import staging
+from backroom.feeds import judging, staging
 from backroom.orders.merge import merge
 from backroom.reconciliation import breaks, months, periods, report, scoring
 from backroom.reconciliation.breaks import Filter
@@ -91,7 +91,7 @@ def _send(connection: Connection, orders: dict[str, list[list[str]]]) -> list[di
     assert left == []
     staging.prepare(connection)
     assert staging.stage(connection, io.BytesIO(_csv(sent)), store_id=STORE, currency="USD") == len(sent)
-    assert staging.judge(connection, file_id=1, store_id=STORE, currency="USD", keep=True) == 0, _bad(connection)
+    assert judging.judge(connection, file_id=1, store_id=STORE, currency="USD", keep=True) == 0, _bad(connection)
     merge(connection, file_id=1, window_end=MARCH, sequencer="1", time_zone="America/New_York")
     return truth
 

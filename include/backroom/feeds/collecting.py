@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import tempfile
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 import structlog
@@ -21,8 +23,16 @@ from backroom.feeds.aws import Aws
 from backroom.settings import settings
 
 _COPIERS = 8
-_IN_MEMORY = 8_000_000  # bytes; a larger file passes through a temporary file
+_IN_MEMORY = 4_000_000  # bytes; a larger file passes through a temporary file
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A file that was copied: what was written to our bucket, from its start. Who takes it closes it."""
+
+    file_id: int
+    content: BinaryIO
 
 
 def collect(engine: Engine, aws: Aws, *, now: datetime, max_messages: int = 10_000) -> list[int]:
@@ -31,24 +41,39 @@ def collect(engine: Engine, aws: Aws, *, now: datetime, max_messages: int = 10_0
     A message is deleted after the commit of its file's row. A file that can't be read stays announced, and its
     message comes again until `intraday_max_receives`; then the file is FAILED, with an alert.
     """
-    url = aws.queue_url(aws.intraday_queue)
     copied: list[int] = []
+    for batch in copies(engine, aws, now=now, max_messages=max_messages):
+        for one in batch:
+            one.content.close()
+            copied.append(one.file_id)
+    return sorted(copied)
+
+
+def copies(
+    engine: Engine, aws: Aws, *, now: datetime, max_messages: int = 10_000
+) -> Generator[list[Copied], None, None]:
+    """`collect`, message batch by message batch, with what was copied: it need not be read from our bucket again."""
+    url = aws.queue_url(aws.intraday_queue)
     with ThreadPoolExecutor(_COPIERS) as copiers:
         for messages in queues.receive(aws.sqs, url, max_messages=max_messages):
             readable = _readable(engine, aws, url, messages, now)
             with engine.begin() as connection:
-                settled = _take(connection, aws, copiers, readable, now, copied)
+                settled, copied = _take(connection, aws, copiers, readable, now)
             queues.delete(aws.sqs, url, settled)
-    return sorted(copied)
+            yield copied
 
 
 @dataclass(frozen=True)
 class _Copy:
-    """What came of a copy: its key, digest and size; or why there is none. `superseded`: it was rewritten since."""
+    """What came of a copy: its key, digest, size and content; or why there is none.
+
+    `superseded`: the file was rewritten since.
+    """
 
     key: str = ""
     sha256: str = ""
     size: int = 0
+    content: BinaryIO | None = None
     failure: str = ""
     superseded: bool = False
 
@@ -82,9 +107,8 @@ def _take(
     copiers: ThreadPoolExecutor,
     readable: _Readable,
     now: datetime,
-    copied: list[int],
-) -> list[dict[str, Any]]:
-    """Write down and copy what the messages announce. Returns the messages that are done with."""
+) -> tuple[list[dict[str, Any]], list[Copied]]:
+    """Write down and copy what the messages announce. Returns the messages that are done with, and the copies."""
     wanted: dict[int, Announcement] = {}
     by_message: list[tuple[dict[str, Any], list[int]]] = []
     for message, announcements in readable:
@@ -95,13 +119,13 @@ def _take(
             if not has_copy:
                 wanted[file_id] = announcement
         by_message.append((message, ids))
-    failed = set()
-    copies = copiers.map(lambda announcement: _copy(aws, announcement), wanted.values())
-    for (file_id, announcement), copy in zip(wanted.items(), copies, strict=True):
-        if copy.failure and not copy.superseded:
-            failed.add(file_id)
+    failed, copied = set(), []
+    made = copiers.map(lambda announcement: _copy(aws, announcement), wanted.values())
+    for (file_id, announcement), copy in zip(wanted.items(), made, strict=True):
+        if copy.content is not None:
+            copied.append(Copied(file_id, copy.content))
         elif not copy.superseded:
-            copied.append(file_id)
+            failed.add(file_id)
         _record_copy(connection, file_id, announcement, copy)
     done = []
     for message, ids in by_message:
@@ -109,7 +133,7 @@ def _take(
             done.append(message)
         elif int(message["Attributes"]["ApproximateReceiveCount"]) >= settings().intraday_max_receives:
             _give_up(connection, sorted(failed.intersection(ids)), now)
-    return done
+    return done, copied
 
 
 def _announce(connection: Connection, announcement: Announcement, now: datetime) -> tuple[int, bool]:
@@ -134,21 +158,27 @@ def _announce(connection: Connection, announcement: Announcement, now: datetime)
 def _copy(aws: Aws, announcement: Announcement) -> _Copy:
     digest, size = hashlib.sha256(), 0
     key = f"intraday/{announcement.bucket}/{announcement.key}/{quote(announcement.version, safe='')}"
+    content = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - closed by who takes it
     try:
-        with originals.open_original(aws, announcement) as blocks, tempfile.SpooledTemporaryFile(_IN_MEMORY) as passing:
+        with originals.open_original(aws, announcement) as blocks:
             for block in blocks:
                 digest.update(block)
-                size += passing.write(block)
-            if announcement.size not in (None, size):
-                raise originals.NotReadable(f"{size} bytes came where {announcement.size} were announced")
-            passing.seek(0)
-            aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=passing, ContentLength=size)
+                size += content.write(block)
+        if announcement.size not in (None, size):
+            raise originals.NotReadable(f"{size} bytes came where {announcement.size} were announced")
+        content.seek(0)
+        # S3 checks what it writes against the digest that the ledger keeps
+        checked = base64.b64encode(digest.digest()).decode()
+        aws.s3.put_object(Bucket=aws.feeds_bucket, Key=key, Body=content, ContentLength=size, ChecksumSHA256=checked)
+        content.seek(0)
     except originals.Rewritten:
+        content.close()
         return _Copy(failure="it was rewritten before it was copied", superseded=True)
     except (ClientError, BotoCoreError, originals.NotReadable) as error:
+        content.close()
         _log.warning("file_not_copied", file=announcement.key, version=announcement.version, reason=str(error))
         return _Copy(failure=f"can't be copied: {error}"[:500])
-    return _Copy(key, digest.hexdigest(), size)
+    return _Copy(key, digest.hexdigest(), size, content)
 
 
 def _record_copy(connection: Connection, file_id: int, announcement: Announcement, copy: _Copy) -> None:

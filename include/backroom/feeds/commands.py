@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 import typer
@@ -73,25 +73,33 @@ def gaps(
     now: str = NOW,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show which 15-minute windows a store's day lacks. Exits 1 where any is missing."""
+    """Show which 15-minute windows a store's day lacks. Exits 1 where any is missing.
+
+    A store's days before its first file, event or trip lack none.
+    """
     moment = command_line.moment(now)
     check_reachable(engine())
-    found = []
+    found, before = [], {}
     with engine().connect() as connection:
         stores = [each for each in all_stores(connection) if store in ("", each.store_id) and "FILES" in each.feeds]
         if store and not stores:
             raise BackroomError(f"{store!r} is not a store that gets files; see `backroom stores list`")
         for each in stores:
             asked = _day(day) if day else business_date(moment, each.time_zone) - timedelta(days=1)
-            found.append(completeness.coverage(connection, store=each, day=asked))
+            first = completeness.first_day(connection, each)
+            if asked < first:
+                before[each.store_id] = first
+                found.append(completeness.Coverage(each.store_id, asked, 0, ()))
+            else:
+                found.append(completeness.coverage(connection, store=each, day=asked))
     if as_json:
         typer.echo(json.dumps([one.__dict__ for one in found], default=str))
     else:
         table = Table("store", "business day", "windows", "missing", "ends of the missing ones (UTC)")
         for one in found:
-            shown = ", ".join(f"{end:%d %H:%M}" for end in one.missing[:12])
-            more = " …" if len(one.missing) > 12 else ""
-            table.add_row(one.store_id, str(one.business_date), str(one.needed), str(len(one.missing)), shown + more)
+            first_of = before.get(one.store_id)
+            shown = f"none yet: its first day is {first_of}" if first_of else ", ".join(map(_span, one.spans))
+            table.add_row(one.store_id, str(one.business_date), str(one.needed), str(len(one.missing)), shown)
         Console().print(table)
     raise typer.Exit(1 if any(one.missing for one in found) else 0)
 
@@ -238,10 +246,7 @@ def ingest(now: str = NOW) -> None:
     """Copy what is announced and take in all that waits. Exits 1 where a file failed."""
     moment = command_line.moment(now)
     check_reachable(engine())
-    intraday.collect(engine(), aws(), now=moment)
-    with engine().connect() as connection:
-        waiting = intraday.waiting(connection)
-    results = intraday.ingest_all(engine(), aws(), file_ids=waiting, now=moment)
+    results = intraday.take_in(engine(), aws(), now=moment)
     bad = [result for result in results if result.state == "FAILED"]
     rows = sum(result.rows_applied for result in results)
     typer.echo(f"{len(results)} files taken in, {rows} rows applied, {len(bad)} files failed")
@@ -266,6 +271,13 @@ def drain(now: str = NOW) -> None:
         f"{counts.new} new events, {counts.known_already} known already, {counts.unknown} not understood,"
         f" {counts.malformed} no events"
     )
+
+
+def _span(ends: tuple[datetime, datetime]) -> str:
+    first, last = ends
+    if first == last:
+        return f"{first:%d %H:%M}"
+    return f"{first:%d %H:%M}–{last:%H:%M}" if first.date() == last.date() else f"{first:%d %H:%M}–{last:%d %H:%M}"
 
 
 def _queue(feed: Feed) -> str:

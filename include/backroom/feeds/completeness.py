@@ -25,6 +25,17 @@ class Coverage:
     needed: int
     missing: tuple[datetime, ...]
 
+    @property
+    def spans(self) -> list[tuple[datetime, datetime]]:
+        """The missing windows, those that follow each other as one: the ends of its first and its last window."""
+        spans: list[tuple[datetime, datetime]] = []
+        for end in self.missing:
+            if spans and end - spans[-1][1] == WINDOW:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((end, end))
+        return spans
+
 
 def windows(day: date, time_zone: str, *, margin: timedelta) -> list[datetime]:
     """Ends of the windows that a business day needs: 92, 96 or 100 that overlap it, and those of the margin after."""
@@ -46,6 +57,20 @@ def coverage(connection: Connection, *, store: Store, day: date) -> Coverage:
         ).scalars()
     )
     return Coverage(store.store_id, day, len(needed), tuple(end for end in needed if end not in there))
+
+
+def first_day(connection: Connection, store: Store) -> date:
+    """The business day on which the store began: of the first file, event or trip of which we heard.
+
+    Of one that nothing was heard of: the first whole day after it was added. What came before was never to come.
+    """
+    heard = _first_heard(connection, store)
+    if heard is not None:
+        return business_date(heard, store.time_zone)
+    added = connection.execute(
+        text("select created_at from store where store_id = :store"), {"store": store.store_id}
+    ).scalar_one()
+    return business_date(added, store.time_zone) + timedelta(days=1)
 
 
 def newly_complete_days(connection: Connection, *, now: datetime) -> list[tuple[str, date]]:
@@ -78,12 +103,8 @@ def margin() -> timedelta:
     return timedelta(minutes=settings().day_complete_margin_minutes)
 
 
-def _unreleased_days(connection: Connection, store: Store, now: datetime) -> list[tuple[date, int, bool]]:
-    """Ended days that may be due: not released as complete, or changed since.
-
-    From the first of which we heard; with their last revision, and whether late data has changed them.
-    """
-    first = connection.execute(
+def _first_heard(connection: Connection, store: Store) -> datetime | None:
+    heard: datetime | None = connection.execute(
         text(
             "select least((select min(window_end) from feed_file where store_id = :store),"
             " (select min(happened_at) from feed_event where store_id = :store),"
@@ -91,6 +112,15 @@ def _unreleased_days(connection: Connection, store: Store, now: datetime) -> lis
         ),
         {"store": store.store_id},
     ).scalar_one()
+    return heard
+
+
+def _unreleased_days(connection: Connection, store: Store, now: datetime) -> list[tuple[date, int, bool]]:
+    """Ended days that may be due: not released as complete, or changed since.
+
+    From the first of which we heard; with their last revision, and whether late data has changed them.
+    """
+    first = _first_heard(connection, store)
     if first is None:
         return []
     done = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, cast
@@ -13,17 +14,19 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, text
 
 from backroom.alerts import raise_alert
+from backroom.feeds import lanes
 from backroom.feeds.announcement import parse_key
 from backroom.feeds.aws import Aws
-from backroom.feeds.collecting import collect
+from backroom.feeds.collecting import Copied, collect, copies
+from backroom.feeds.judging import judge
 from backroom.feeds.layout import WrongHeader
-from backroom.feeds.staging import Undecodable, judge, prepare, stage
+from backroom.feeds.staging import Undecodable, prepare, stage
 from backroom.orders.merge import Merged, merge
 
-__all__ = ["FileResult", "collect", "ingest", "ingest_all", "read_ahead", "waiting"]
+__all__ = ["FileResult", "collect", "ingest", "ingest_all", "read_ahead", "take_in", "waiting"]
 
 _READERS = 8
-_IN_MEMORY = 8_000_000  # bytes of a file; a larger one waits in a temporary file
+_IN_MEMORY = 4_000_000  # bytes of a file; a larger one waits in a temporary file
 _AHEAD = 16  # files read ahead of the one that is being brought in
 _log = structlog.get_logger()
 
@@ -39,6 +42,20 @@ class FileResult:
     rows_stale: int = 0
     rows_quarantined: int = 0
     reason: str | None = None
+
+
+def take_in(engine: Engine, aws: Aws, *, now: datetime) -> list[FileResult]:
+    """Copy what is announced and bring it in, after what earlier runs have copied and left: one result per file.
+
+    A message is deleted once its file is copied and written down; the file's rows come in, in one transaction with its
+    row of the ledger, while the next ones are copied. Raises as `collect` and `ingest_all` do; what was done until
+    then is done, and what was copied waits for the next run.
+    """
+    with engine.connect() as connection:
+        left = waiting(connection)
+    results = ingest_all(engine, aws, file_ids=left, now=now)
+    with closing(copies(engine, aws, now=now)) as batches, ThreadPoolExecutor(1) as copier:
+        return results + _ingest_each(engine, _one_batch_ahead(copier, batches), now, again=False)
 
 
 def waiting(connection: Connection) -> list[int]:
@@ -58,7 +75,7 @@ def ingest(engine: Engine, aws: Aws, *, file_id: int, now: datetime) -> FileResu
 def ingest_all(
     engine: Engine, aws: Aws, *, file_ids: Sequence[int], now: datetime, again: bool = False
 ) -> list[FileResult]:
-    """The same for many files over one connection; the copies are read ahead by threads.
+    """The same for many files, in their order; the copies are read ahead by threads.
 
     `again`: files that were taken in, or failed, are taken from our copies anew; what is newer than they stays, and
     their rows in quarantine are RETRIED, or wait on where they still break a rule.
@@ -66,30 +83,24 @@ def ingest_all(
     A file that can't be read as an order file is FAILED, with its reason and an alert, and the others go on. Raises
     botocore's errors where our own bucket does not answer; what was done until then is done.
     """
-    results = []
-    with engine.connect() as connection, ThreadPoolExecutor(_READERS) as readers:
-        with connection.begin():
-            prepare(connection)
-            copies = {
-                row.file_id: row.copy_key
-                for row in connection.execute(
-                    text("select file_id, copy_key from feed_file where file_id = any(:ids)"), {"ids": list(file_ids)}
-                )
-            }
-        for file_id, content in read_ahead(readers, aws, file_ids, copies):
-            with content:
-                results.append(_ingest(connection, file_id, content, now, again))
-    return results
+    if not file_ids:
+        return []
+    with engine.begin() as connection:
+        rows = connection.execute(_COPIES, {"ids": list(file_ids)}).all()
+        _find_stores(connection, rows)
+    with ThreadPoolExecutor(_READERS) as readers:
+        kept = {row.file_id: row.copy_key for row in rows}
+        return _ingest_each(engine, read_ahead(readers, aws, file_ids, kept), now, again)
 
 
 def read_ahead(
-    readers: ThreadPoolExecutor, aws: Aws, file_ids: Sequence[int], copies: Mapping[int, str | None]
+    readers: ThreadPoolExecutor, aws: Aws, file_ids: Sequence[int], kept: Mapping[int, str | None]
 ) -> Iterator[tuple[int, BinaryIO]]:
     """Our copies of the files, in order; threads read the next ones meanwhile. Raises botocore's errors."""
 
     def read(file_id: int) -> BinaryIO:
         content = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by who takes it
-        if key := copies.get(file_id):
+        if key := kept.get(file_id):
             for block in aws.s3.get_object(Bucket=aws.feeds_bucket, Key=key)["Body"].iter_chunks(1_000_000):
                 content.write(block)
             content.seek(0)
@@ -105,35 +116,60 @@ def read_ahead(
         yield file_id, future.result()
 
 
-def _ingest(connection: Connection, file_id: int, content: BinaryIO, now: datetime, again: bool) -> FileResult:
+def _one_batch_ahead(copier: ThreadPoolExecutor, batches: Iterator[list[Copied]]) -> Iterator[tuple[int, BinaryIO]]:
+    coming = copier.submit(next, batches, None)
+    while (batch := coming.result()) is not None:
+        coming = copier.submit(next, batches, None)
+        for one in batch:
+            yield one.file_id, one.content
+
+
+def _find_stores(connection: Connection, rows: Sequence[Row]) -> None:
+    """A store that was added since a file of its came is found by the file's key."""
+    for row in rows:
+        if row.store_id is None and (name := parse_key(row.key)) is not None:
+            connection.execute(_OWN, {"file": row.file_id, "store": name.store_id, "merchant": name.merchant})
+
+
+def _ingest_each(engine: Engine, files: Iterator[tuple[int, BinaryIO]], now: datetime, again: bool) -> list[FileResult]:
+    def each(connection: Connection, one: tuple[int, BinaryIO], turn: Callable[[], None]) -> FileResult:
+        with one[1] as content:
+            return _ingest(connection, one[0], content, now, again, turn)
+
+    return lanes.run(engine, files, each, prepare)
+
+
+def _ingest(
+    connection: Connection, file_id: int, content: BinaryIO, now: datetime, again: bool, turn: Callable[[], None]
+) -> FileResult:
+    """Before its `turn` a file goes into staging, which is the session's own; all else comes after it."""
     try:
         with connection.begin():
-            file = _locked(connection, file_id)
-            if file.copy_key is None or (file.state != "COPIED" and not again):
+            file = connection.execute(_FILE, {"file": file_id}).one()
+            if not _is_wanted(file, again):
                 return _result(file)
             if file.store_id is None:
                 raise WrongHeader(f"its key names no store of ours: {file.key}")
+            read = stage(connection, content, store_id=file.store_id, currency=file.currency)
+            turn()
             connection.execute(_SHARE_ORDERS, {"store": file.store_id})
+            file = connection.execute(_LOCK, {"file": file_id}).one()
+            if not _is_wanted(file, again):  # another session has brought it in meanwhile
+                return _result(file)
             if again:
                 connection.execute(_RETRIED, {"file": file_id})
-            return _bring_in(connection, file, content, now)
+            return _bring_in(connection, file, read, now)
     except (WrongHeader, Undecodable) as error:
+        turn()
         with connection.begin():
             return _fail(connection, file_id, str(error), now)
 
 
-def _locked(connection: Connection, file_id: int) -> Row:
-    """The file's row, locked. A store that was added since the file came is found by the key."""
-    file = connection.execute(_LOCK, {"file": file_id}).one()
-    name = parse_key(file.key) if file.store_id is None else None
-    if name is None:
-        return file
-    owned = connection.execute(_OWN, {"file": file_id, "store": name.store_id, "merchant": name.merchant})
-    return connection.execute(_LOCK, {"file": file_id}).one() if owned.rowcount else file
+def _is_wanted(file: Row, again: bool) -> bool:
+    return file.copy_key is not None and (file.state == "COPIED" or again)
 
 
-def _bring_in(connection: Connection, file: Row, content: BinaryIO, now: datetime) -> FileResult:
-    read = stage(connection, content, store_id=file.store_id, currency=file.currency)
+def _bring_in(connection: Connection, file: Row, read: int, now: datetime) -> FileResult:
     state, reason, bad, merged = "INGESTED", None, 0, Merged(0, 0)
     if read:
         if file.same_as is not None:
@@ -223,6 +259,10 @@ _OWN = text(
 )
 # A day that is rebuilt (feeds/replay.py) must not lose what comes in meanwhile.
 _SHARE_ORDERS = text("select pg_advisory_xact_lock_shared(hashtext('orders ' || :store))")
+_COPIES = text("select file_id, key, store_id, copy_key from feed_file where file_id = any(:ids)")
+_FILE = text(
+    "select f.*, s.time_zone, s.currency from feed_file f left join store s using (store_id) where f.file_id = :file"
+)
 _LOCK = text(
     """
     select f.*, s.time_zone, s.currency, (

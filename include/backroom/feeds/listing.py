@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from backroom.clock import business_date
 from backroom.db.keyset import Order, Page, page
-from backroom.feeds.completeness import Coverage, coverage
+from backroom.feeds.completeness import Coverage, coverage, first_day
 from backroom.stores.registry import Store, all_stores
 
 _QUARANTINE: Final = """
@@ -40,7 +40,7 @@ _NEWEST_FILE: Final = Order({"announced_at": "timestamptz", "file_id": "bigint"}
 
 @dataclass(frozen=True)
 class StoreGaps:
-    """A store that gets files, and its latest business days that are over, the latest first."""
+    """A store that gets files, and its latest business days that are over, the latest first; none before its first."""
 
     store: Store
     days: tuple[Coverage, ...]
@@ -97,6 +97,7 @@ def gaps(
         if "FILES" not in store.feeds or not store.active or store_id not in (None, store.store_id):
             continue
         last = last_day or business_date(now, store.time_zone) - timedelta(days=1)
-        asked = [last - timedelta(days=back) for back in range(days)]
+        first = first_day(connection, store)
+        asked = [day for back in range(days) if (day := last - timedelta(days=back)) >= first]
         found.append(StoreGaps(store, tuple(coverage(connection, store=store, day=day) for day in asked)))
     return found

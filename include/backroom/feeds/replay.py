@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, Row, text
 from backroom.errors import BackroomError
 from backroom.feeds.aws import Aws
 from backroom.feeds.intraday import FileResult, ingest_all, read_ahead
-from backroom.feeds.staging import clear, judge, prepare, stage
+from backroom.feeds.judging import judge
+from backroom.feeds.staging import clear, prepare, stage
 from backroom.orders.merge import merge
 from backroom.stores.registry import get_store
 

@@ -1,7 +1,7 @@
 """Whether a file's rows are all sound, told by one pattern while the file streams past. Pure.
 
 It may doubt a row that breaks no rule (of letters beyond ASCII, say), and never passes one that breaks a rule of
-feeds/staging.py, save that only PostgreSQL knows which days there are; the file of a row in doubt is judged in SQL.
+feeds/judging.py, save that only PostgreSQL knows which days there are; the file of a row in doubt is judged in SQL.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A file's rows in temporary tables, judged there: each bad row gets the first rule that it breaks.
+"""A file's rows in temporary tables, by the fastest of three ways that fits the file.
 
 A file whose every row is sound (feeds/sound_rows.py), as nearly all are, goes to PostgreSQL as it is, straight into
 typed columns. A plain file (no quotes, no blanks around values, the layout's columns alone) is copied as text and
-judged in SQL; any other is taken apart row by row, which is slower and says of each torn row what is wrong. What stays
-is the same: the good rows, typed, in the file's order, in staged_line.
+judged in SQL (feeds/judging.py); any other is taken apart row by row, which is slower and says of each torn row what is
+wrong. What stays is the same: the good rows, typed, in the file's order, in staged_line.
 """
 
 from __future__ import annotations
@@ -13,81 +13,22 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import BinaryIO, cast
 
 import psycopg
-from sqlalchemy import Connection, TextClause, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Text
+from sqlalchemy import Connection, text
 
+from backroom.feeds.judging import any_unexpected
 from backroom.feeds.layout import WrongHeader, columns, positions
 from backroom.feeds.sound_rows import Unsound, sound_only
-from backroom.quality.set_aside import SetAside, set_aside
-
-_INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$"
-_AMOUNT = r"^\d{1,10}(\.\d{1,4})?$"
-_QUANTITY = r"^\d{1,10}(\.\d{1,8})?$"  # as many places as a cart may have
-_INSTANTS = ("trip_started_at", "trip_ended_at", "updated_at")
-_AMOUNTS = (
-    "order_total",
-    "authorized",
-    "captured",
-    "refunded",
-    "list_price",
-    "price",
-    "promotion",
-    "tax",
-)
-_SHORT_TEXTS = ("card_brand", "reconciliation_id", "unit")
+from backroom.feeds.staged_columns import OURS, sql_type
 
 
 class Undecodable(ValueError):
     """The file is not UTF-8 CSV."""
 
 
-def _rules() -> list[tuple[str, str, str]]:
-    """(our column, SQL that is true for a bad row, reason). The first that holds is the row's reason."""
-    rules = [("order_id", "torn is not null", "the row is torn")]
-    for name in ("order_id", "shopping_trip_id", "store_id", "item_sku"):
-        rules += [
-            (name, f"r.{name} = ''", "is empty"),
-            (name, f"length(r.{name}) > 255", "is longer than 255 characters"),
-        ]
-    rules += [
-        ("shopping_trip_id", "r.shopping_trip_id !~ '^[0-9A-Za-z_-]+$'", "may hold letters, digits, - and _ only"),
-        ("store_id", "not exists (select from store s where s.store_id = r.store_id)", "is not a store of ours"),
-        ("store_id", "r.store_id <> :store", "is another store than the file's"),
-        ("status", "r.status not in ('OPEN','SETTLED','CANCELLED','REFUNDED')", "is not a known status"),
-        ("entry_method", "r.entry_method not in ('APP','CREDIT_CARD')", "is not a known entry method"),
-        ("line_number", r"r.line_number !~ '^[1-9]\d{0,8}$'", "is not a line number"),
-        ("currency", "r.currency <> :currency", "is not the store's currency"),
-        ("card_last_four", r"r.card_last_four !~ '^(\d{4})?$'", "is not four digits"),
-    ]
-    for name in _INSTANTS:
-        invalid = f"r.{name} !~ '{_INSTANT}' or not pg_input_is_valid(r.{name}, 'timestamptz')"
-        rules.append((name, invalid.replace(":", "\\:"), "is not an instant with its time zone"))
-    numbers = [(name, _AMOUNT, "four") for name in _AMOUNTS] + [("quantity", _QUANTITY, "eight")]
-    for name, pattern, places in numbers:
-        rules += [
-            (name, f"r.{name} like '-%' and pg_input_is_valid(r.{name}, 'numeric')", "is negative"),
-            (name, f"r.{name} !~ '{pattern}'", f"is not a number of at most {places} decimal places"),
-        ]
-    rules += [(name, f"length(r.{name}) > 255", "is longer than 255 characters") for name in _SHORT_TEXTS]
-    return rules
-
-
-def _type(name: str) -> str:
-    """As in orders/tables.py; what an order repeats on each of its lines stays text until one of them is chosen."""
-    if name in _AMOUNTS:
-        return "text" if name in ("order_total", "authorized", "captured", "refunded") else "numeric(14,4)"
-    types = {"quantity": "numeric(18,8)", "line_number": "integer"} | dict.fromkeys(_INSTANTS, "timestamptz")
-    return types.get(name, "varchar(255)" if name in ("store_id", "order_id", "item_sku") else "text")
-
-
-_RULES = _rules()
-_OURS = tuple(columns().values())
-_TEXTS = ", ".join(name for name in _OURS if _type(name) in ("text", "varchar(255)"))
+_TEXTS = ", ".join(name for name in OURS if sql_type(name) in ("text", "varchar(255)"))
 _BLOCK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 _NOT_PLAIN = (b'"', b" ,", b", ", b" \n", b"\n ", b" \r", b"\t", b"\0", b"\\.")
@@ -96,96 +37,18 @@ _TABLES = (
     f"""
     create temporary table if not exists staged_order (
         line integer not null generated by default as identity,
-        {", ".join(f"{name} text" for name in _OURS)}, torn text
+        {", ".join(f"{name} text" for name in OURS)}, torn text
     ) on commit delete rows
     """,
     "create temporary table if not exists staged_bad (line integer, rule integer) on commit delete rows",
     f"""
     create temporary table if not exists staged_line (
-        {", ".join(f"{name} {_type(name)}" for name in _OURS)}
+        {", ".join(f"{name} {sql_type(name)}" for name in OURS)}
     ) on commit delete rows
     """,
     "create temporary table if not exists staged_doubt (order_id text) on commit delete rows",
 )
-_TYPED = text(
-    f"insert into staged_line select {', '.join(f'cast({name} as {_type(name)})' for name in _OURS)}"  # noqa: S608
-    " from staged_order where line not in (select line from staged_bad) order by line"
-)
-_AS_TEXT = text("select exists (select from staged_order)")
 _CLEAR = text("truncate staged_order, staged_bad, staged_line, staged_doubt")
-# a CASE tries its branches in order, so that a later rule may rely on the earlier ones
-_CASES = " ".join(f"when {condition} then {number}" for number, (_, condition, _) in enumerate(_RULES, start=1))
-
-
-def _sound() -> str:
-    """SQL that is true only for rows that break no rule, and for nearly all of those; the rest is asked rule by rule.
-
-    Few patterns, without counted repeats, which PostgreSQL is slow at.
-    """
-    digit = "[0-9]"
-    amount = rf"{digit}+(\.{digit}{digit}?{digit}?{digit}?)?"
-    numbers = (*_AMOUNTS, "quantity")
-    filled = [f"length(r.{name}) between 1 and 255" for name in ("order_id", "shopping_trip_id", "item_sku")]
-    short = [f"length(r.{name}) <= 255" for name in _SHORT_TEXTS] + [
-        f"length(r.{name}) <= {10 if name in numbers else 9}" for name in (*numbers, "line_number")
-    ]
-    instants = [
-        f"r.{name} like '____-__-__T__\\:__\\:__Z' and pg_input_is_valid(r.{name}, 'timestamptz')" for name in _INSTANTS
-    ]
-    return " and ".join(
-        [
-            "r.torn is null and r.store_id = :store and r.currency = :currency",
-            "r.status in ('OPEN','SETTLED','CANCELLED','REFUNDED') and r.entry_method in ('APP','CREDIT_CARD')",
-            *filled,
-            *short,
-            _joined("shopping_trip_id", "line_number", "card_last_four")
-            + rf" ~ '^[0-9A-Za-z_-]+\|[1-9]{digit}*\|({digit * 4})?$'",
-            _joined(*numbers) + rf" ~ '^{amount}(\|{amount})*$'",
-            _joined(*_INSTANTS) + r" ~ '^[0-9TZ\:|-]+$'",
-            *instants,
-        ]
-    )
-
-
-def _joined(*names: str) -> str:
-    return "(" + " || '|' || ".join(f"r.{name}" for name in names) + ")"
-
-
-@lru_cache(maxsize=1)
-def _expected() -> tuple[SetAside, ...]:
-    """What is set aside beyond the layout's rules: the expectations that say so."""
-    amounts = dict.fromkeys(_AMOUNTS, "numeric")
-    return set_aside({name: _type(name) for name in _OURS} | amounts)
-
-
-def _judgement() -> TextClause:
-    expected = _expected()
-    cases = " ".join(f"when {one.failing} then {number}" for number, one in enumerate(expected, len(_RULES) + 1))
-    failing = " or ".join(one.failing for one in expected) or "false"
-    return text(
-        "insert into staged_bad select line, rule from"  # noqa: S608 - from the rules above and the release's suites
-        f" (select line, case {_CASES} {cases} end as rule from staged_order r"
-        f" where (case when {_sound()} then not ({failing}) else false end) is not true) judged where rule is not null"
-    )
-
-
-def _unexpected() -> TextClause:
-    failing = " or ".join(one.failing for one in _expected()) or "false"
-    return text(f"select exists (select from staged_line r where {failing})")  # noqa: S608 - the release's suites
-
-
-_QUARANTINE = text(
-    f"""
-    insert into feed_quarantine (file_id, line, column_name, reason, raw)
-    select :file, line, (:names)[rule], coalesce(torn, (:reasons)[rule]),
-        jsonb_strip_nulls(jsonb_build_object({", ".join(f"'{theirs}', {ours}" for theirs, ours in columns().items())}))
-        || case when length(card_last_four) > 4 then jsonb_build_object('cardLastFourDigits', '(masked)')
-            else '{{}}' end
-    from staged_order join staged_bad using (line)
-    on conflict (file_id, line) do update set column_name = excluded.column_name, reason = excluded.reason,
-        raw = excluded.raw, state = case feed_quarantine.state when 'DISMISSED' then 'DISMISSED' else 'WAITING' end
-    """.replace("'{{}}'", "'{}'\\:\\:jsonb")  # noqa: S608 - names from our own layout file
-).bindparams(bindparam("names", type_=ARRAY(Text)), bindparam("reasons", type_=ARRAY(Text)))
 
 
 def prepare(connection: Connection) -> None:
@@ -248,7 +111,7 @@ def _stage_sound(connection: Connection, content: BinaryIO, store_id: str, curre
             with cursor.copy(command.encode()) as copy:
                 for block in sound_only(content, tuple(ours), store_id, currency):
                     copy.write(block)
-            if connection.execute(_unexpected()).scalar_one():
+            if any_unexpected(connection):
                 raise Unsound
             return cursor.rowcount
     except (Unsound, psycopg.DataError):
@@ -295,7 +158,7 @@ def _stage_by_row(connection: Connection, content: BinaryIO) -> int:
         rows = 0
         with (
             _cursor(connection) as cursor,
-            cursor.copy(f"copy staged_order (line, {', '.join(_OURS)}, torn) from stdin".encode()) as copy,
+            cursor.copy(f"copy staged_order (line, {', '.join(OURS)}, torn) from stdin".encode()) as copy,
         ):
             for row in _rows(reader, len(header), places):
                 copy.write_row(row)
@@ -307,28 +170,6 @@ def _stage_by_row(connection: Connection, content: BinaryIO) -> int:
         raise Undecodable(f"it is not CSV ({error} at line {reader.line_num})") from error
     finally:
         lines.detach()
-
-
-def judge(connection: Connection, *, file_id: int, store_id: str, currency: str, keep: bool) -> int:
-    """Quarantine the bad rows unless `keep` is false; the others are in staged_line. Returns how many were bad."""
-    if not connection.execute(_AS_TEXT).scalar_one():
-        return 0
-    bad = connection.execute(_judgement(), {"store": store_id, "currency": currency}).rowcount
-    connection.execute(_TYPED)
-    if bad and keep:
-        connection.execute(
-            _QUARANTINE,
-            {
-                "file": file_id,
-                "names": [_theirs(name) for name, _, _ in _RULES] + [_theirs(one.column) for one in _expected()],
-                "reasons": [reason for _, _, reason in _RULES] + [one.reason for one in _expected()],
-            },
-        )
-    return bad
-
-
-def _theirs(ours: str) -> str:
-    return next(theirs for theirs, name in columns().items() if name == ours)
 
 
 def _rows(reader: Iterator[list[str]], width: int, places: list[int]) -> Iterator[tuple[object, ...]]:

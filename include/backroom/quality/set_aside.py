@@ -1,6 +1,6 @@
 """Expectations whose `meta` has `set_aside`: a row that fails one waits in quarantine, and the rest goes on.
 
-They stand in expectations/order_rows.json and are asked in SQL while a file comes in (feeds/staging.py), after the
+They stand in expectations/order_rows.json and are asked in SQL while a file comes in (feeds/judging.py), after the
 rules of the layout; the reason in quarantine is the expectation's name and its meaning.
 """
 
