@@ -28,7 +28,7 @@ def _drop_line(books: Books, trip: str) -> None:
 def _captured_after_its_payoff(books: Books, trip: str) -> None:
     """The debt of the whole trip was paid, then its capture came to light; what goes back is late."""
     paid = Decimal("11.37")
-    books.debt(trip, "11.37", ENDED)
+    books.debt(trip, "11.37", ENDED - timedelta(days=3))
     books.change("debt", trip, amount=0, paid=paid, returned=paid, state="PAID")
     books.refund(trip, "11.37", instrument="PAYOFF:1", state="DUE", is_return=True, at=ENDED - timedelta(days=3))
     books.change("charge", trip, updated_at=ENDED - timedelta(days=3))
@@ -72,12 +72,21 @@ def test_each_planted_difference_is_found_and_named_and_the_trips_beside_them_st
     assert (summary.trips, summary.matched, summary.expected, summary.breaks_open) == (
         3 + len(expected), 3, 0, len(expected),
     )  # fmt: skip
+    # a side that is missing counts as nothing: theirs minus ours is what the report sums by kind
+    rows = books.connection.exec_driver_sql(
+        "select kind, difference from reconciliation_break where store_id = %s and kind like 'MISSING_%%'",
+        (books.store_id,),
+    )
+    lost = Decimal("-11.37")
+    assert {row.kind: row.difference for row in rows} == {"MISSING_ORDER": lost, "MISSING_CHARGE": lost}
 
 
 def test_an_order_whose_cart_we_never_got_is_a_missing_purchase(books: Books) -> None:
     books.order("ORPHAN", TWO, status="SETTLED", captured=Decimal("11.37"), entry_method="APP", ended=ENDED, at=ENDED)
     books.reconcile()
     assert books.breaks() == [("ORPHAN", 0, "MISSING_PURCHASE")]
+    told = "select difference from reconciliation_break where store_id = %s"
+    assert books.connection.exec_driver_sql(told, (books.store_id,)).scalar_one() == Decimal("11.37")
 
 
 def test_a_captured_amount_that_is_neither_the_total_nor_owed_is_under_captured(books: Books) -> None:

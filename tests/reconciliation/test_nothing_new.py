@@ -15,6 +15,7 @@ from backroom.reconciliation.runs import RunSummary
 from tests.reconciliation.conftest import ENDED, NEXT_MORNING, Books, open_store
 
 STORE = "STILL-1"
+DECIDED = "STILL-4"
 OWN = "STILL-2"  # charges through its own processor
 
 
@@ -57,6 +58,37 @@ def test_a_run_with_nothing_new_stands_until_something_is_due_or_decided_or_chan
     with _books(database) as books:
         books.change("purchase", good, tax_total=Decimal("0.63"), total=Decimal("8.13"))
     assert _run(database, NEXT_MORNING + timedelta(hours=10)).breaks_opened > 0
+
+
+def _decide(database: Engine, trip: str, kind: str) -> None:
+    with _books(database, DECIDED) as books:
+        which = Filter(store_id=DECIDED, shopping_trip_id=trip, kinds=[kind])
+        (row,) = breaks.listed(books.connection, which, now=NEXT_MORNING)
+        breaks.force_match(books.connection, row["break_id"], by="fay", reason="seen", now=NEXT_MORNING)
+
+
+def test_decisions_are_told_once_and_a_decided_trip_that_waits_is_expected(database: Engine) -> None:
+    with _books(database, DECIDED) as books:
+        open_store(books)
+        twice = books.trip()
+        books.change("amazon_order", twice, captured=Decimal("9.00"), entry_method="CREDIT_CARD")
+        waiting = books.trip(state="AUTHORIZED", order="OPEN")
+        books.change("amazon_order", waiting, entry_method="CREDIT_CARD")
+    found = _run(database, NEXT_MORNING, DECIDED)
+    assert (found.breaks_open, found.expected) == (3, 0)
+
+    _decide(database, twice, "ENTRY_METHOD")
+    told = _run(database, NEXT_MORNING, DECIDED)
+    assert (told.unchanged, told.revision, told.breaks_open) == (False, 2, 2)  # one of the trip's is left open
+    assert _run(database, NEXT_MORNING, DECIDED).unchanged
+
+    _decide(database, waiting, "ENTRY_METHOD")
+    settled = _run(database, NEXT_MORNING, DECIDED)
+    assert (settled.matched, settled.expected, settled.breaks_open) == (0, 1, 1)
+    with _books(database, DECIDED) as books:
+        outcome, note = books.outcome(waiting)
+    assert (outcome, note.startswith("force-matched by fay; the charge is AUTHORIZED, due until")) == ("EXPECTED", True)
+    assert _run(database, NEXT_MORNING, DECIDED).unchanged
 
 
 def test_a_payout_that_names_only_its_reference_is_news(database: Engine) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, text
 
 ACTOR: Final = "reconciliation"
 
-# What stands of each break that the run found (temporary table found_break), before the run touches it.
+# What stands of each break that the run found (temporary table found_break), before the run touches it. A difference
+# that was not known before is not another one.
 _COMPARE: Final = text("""
     create temporary table kept_break on commit drop as
     select f.*, b.break_id,
@@ -22,8 +23,17 @@ _COMPARE: Final = text("""
     left join reconciliation_break b
            on b.store_id = :store_id and b.business_date = :day and b.shopping_trip_id = f.shopping_trip_id
           and b.line_number = f.line_number and b.kind = f.kind
-    cross join lateral (select (b.ours, b.theirs, b.difference) is not distinct from (f.ours, f.theirs, f.difference)
-                        as same) as compared
+    cross join lateral (select (b.ours, b.theirs, coalesce(b.difference, f.difference)) is not distinct from
+                               (f.ours, f.theirs, f.difference) as same) as compared
+""")
+_DIFFERS: Final = text("""
+    select exists (select from kept_break where news not in ('SEEN', 'DECIDED'))
+    or exists (
+        select from reconciliation_break b
+        where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
+          and b.shopping_trip_id in (select shopping_trip_id from judged_trip)
+          and not exists (select from found_break f where f.shopping_trip_id = b.shopping_trip_id
+                            and f.line_number = b.line_number and f.kind = b.kind))
 """)
 _OPEN: Final = text("""
     with opened as (
@@ -88,9 +98,10 @@ _CLOSE: Final = text(f"""
     )
     select count(*) from closed
 """)  # noqa: S608 - constants of this file only
-# A trip whose every break has been decided by a person is settled.
+# A trip whose every break has been decided by a person is settled, unless it waits for something else.
 _SETTLE: Final = text("""
-    update reconciliation_trip t set outcome = 'MATCHED', note = concat_ws('; ', d.how, nullif(t.note, ''))
+    update judged_trip j set outcome = case when j.waits then 'EXPECTED' else 'MATCHED' end,
+           note = concat_ws('; ', d.how, nullif(j.note, ''))
     from (
         select k.shopping_trip_id, string_agg(distinct
                    case b.resolution when 'FORCE_MATCHED' then 'force-matched by ' else 'written off by ' end
@@ -98,24 +109,33 @@ _SETTLE: Final = text("""
         from kept_break k left join reconciliation_break b on b.break_id = k.break_id
         group by k.shopping_trip_id having bool_and(k.news = 'DECIDED')
     ) d
-    where t.store_id = :store_id and t.business_date = :day and t.shopping_trip_id = d.shopping_trip_id
+    where j.shopping_trip_id = d.shopping_trip_id
 """)
+
+
+def compare(connection: Connection, store_id: str, business_date: date) -> None:
+    """Holds what was found against what stands (temporary table kept_break), and settles trips that are decided."""
+    connection.execute(text("drop table if exists pg_temp.kept_break"))
+    connection.execute(_COMPARE, {"store_id": store_id, "day": business_date})
+    connection.execute(_SETTLE)
+
+
+def differs(connection: Connection, store_id: str, business_date: date) -> bool:
+    """Whether, of the trips that were judged, a break is new, another or gone; after `compare`."""
+    return bool(connection.execute(_DIFFERS, {"store_id": store_id, "day": business_date}).scalar_one())
 
 
 def keep(
     connection: Connection, store_id: str, business_date: date, now: datetime, *, whole: bool = True
 ) -> tuple[int, int]:
-    """(breaks opened or opened again, breaks closed) by this run, whose trips and found breaks are written already.
+    """(breaks opened or opened again, breaks closed) by this run; after `compare`.
 
     `whole`: all trips of the day were judged; else breaks of the others are left as they are.
     """
     day = {"store_id": store_id, "day": business_date, "now": now, "actor": ACTOR, "whole": whole}
-    connection.execute(text("drop table if exists pg_temp.kept_break"))
-    connection.execute(_COMPARE, day)
     opened = connection.execute(_OPEN, day).rowcount
     connection.execute(_REFRESH, day)
     again = connection.execute(text("select count(*) from kept_break where news = 'OPENED_AGAIN'")).scalar_one()
     closed = connection.execute(_CLOSE, day).scalar_one()
-    connection.execute(_SETTLE, day)
     connection.execute(text("drop table pg_temp.kept_break"))
     return int(opened) + int(again), int(closed)

@@ -28,6 +28,7 @@ def judge_cart(
             f"purchase of {shown(purchase.total, purchase.currency)}",
             "no order",
             "no file or event shows this trip; check the day's missing windows and the quarantine",
+            difference=-purchase.total,
         )
         return
     if _comparable(verdict, purchase, order, late=late, deadlines=deadlines):

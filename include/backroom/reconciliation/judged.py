@@ -16,25 +16,12 @@ _KEPT: Final = (
     "order_captured", "ledger_captured", "matched_by", "confidence", "their_trip_id", "reading", "waits",
 )  # fmt: skip
 _COLUMNS: Final = ", ".join(_KEPT)
-# A person's decision on all breaks of a trip outlives a run that finds them as they were.
 _DIFFERS: Final = text("""
     select exists (
         select from judged_trip j
         left join reconciliation_trip t on t.store_id = :store_id and t.business_date = :day
              and t.shopping_trip_id = j.shopping_trip_id
         where (t.outcome, t.note) is distinct from (j.outcome, j.note))
-    or exists (
-        select from found_break f
-        left join reconciliation_break b on b.store_id = :store_id and b.business_date = :day
-             and b.shopping_trip_id = f.shopping_trip_id and b.line_number = f.line_number and b.kind = f.kind
-        where (b.ours, b.theirs, b.difference, b.resolution) is distinct from
-              (f.ours, f.theirs, f.difference, cast(null as text)))
-    or exists (
-        select from reconciliation_break b
-        where b.store_id = :store_id and b.business_date = :day and b.closed_at is null
-          and b.shopping_trip_id in (select shopping_trip_id from judged_trip)
-          and not exists (select from found_break f where f.shopping_trip_id = b.shopping_trip_id
-                            and f.line_number = b.line_number and f.kind = b.kind))
 """)
 _KEEP: Final = text(
     f"""
@@ -102,7 +89,7 @@ def copy(connection: Connection, judged: Iterable[tuple[Trip, Verdict]]) -> None
 
 
 def differs(connection: Connection, store_id: str, business_date: date) -> bool:
-    """Whether anything that was judged is not as it stands."""
+    """Whether the outcome of any trip that was judged is not as it stands."""
     where = {"store_id": store_id, "day": business_date}
     return bool(connection.execute(_DIFFERS, where).scalar_one())
 

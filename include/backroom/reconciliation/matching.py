@@ -80,6 +80,7 @@ def _without_purchase(verdict: Verdict, trip: Trip, *, late: bool, deadlines: De
         f"order {order.order_id}" if order else "no order",
         f"Amazon's order is {order.status if order else 'unknown'}, captured {shown(captured, trip.currency)}; "
         "look among the refused carts, and ask Amazon to send the purchase again",
+        difference=order.total if order and order.currency == trip.currency else None,
     )
 
 
@@ -92,6 +93,7 @@ def _without_charge(verdict: Verdict, purchase: Purchase, order: Order | None, *
             purchase.total,
             "no charge",
             f"no charge was opened for this priced trip; Amazon captured {shown(captured, purchase.currency)}",
+            difference=-purchase.total,
         )
         return
     if captured > 0:

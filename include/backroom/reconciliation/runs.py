@@ -67,7 +67,8 @@ def reconcile_day(
     if only != []:
         gathering.gather(connection, store_id=store_id, business_date=business_date, only=only)
         _judge(connection, day)
-    if before is not None and only is not None and not judged.differs(connection, store_id, business_date):
+    break_keeping.compare(connection, store_id, business_date)
+    if before is not None and only is not None and not _differs(connection, before):
         return _stands(connection, before, now)
     run_id, revision = _open_run(connection, day)
     judged.keep_trips(connection, run_id, store_id, business_date, all_of_them=only is None)
@@ -163,21 +164,29 @@ def _newest_run(connection: Connection, store_id: str, business_date: date) -> R
 
 
 def _undecided(connection: Connection, store_id: str, business_date: date) -> list[str]:
-    """The trips whose verdict time alone may change, and those about which a person has decided since."""
+    """The trips whose verdict time alone may change, and those of which a person has decided the last open break."""
     found = connection.execute(
         text("""
-            select shopping_trip_id from reconciliation_trip
-            where store_id = :store_id and business_date = :day and waits
-            union
             select t.shopping_trip_id from reconciliation_trip t
-            join reconciliation_break b using (store_id, business_date, shopping_trip_id)
-            where t.store_id = :store_id and t.business_date = :day and t.outcome = 'BREAK'
-              and b.resolution in ('FORCE_MATCHED', 'WRITTEN_OFF')
+            where t.store_id = :store_id and t.business_date = :day and (t.waits or t.outcome = 'BREAK' and not exists (
+                select from reconciliation_break b
+                where b.store_id = t.store_id and b.business_date = t.business_date
+                  and b.shopping_trip_id = t.shopping_trip_id and b.closed_at is null))
             order by 1
         """),
         {"store_id": store_id, "day": business_date},
     )
     return list(found.scalars())
+
+
+def _differs(connection: Connection, before: Row[Any]) -> bool:
+    """Whether a trip or a break is not as that run left it. What a person decided since, it had open."""
+    day = before.store_id, before.business_date
+    return (
+        before.breaks_open != _open_breaks(connection, *day)
+        or judged.differs(connection, *day)
+        or break_keeping.differs(connection, *day)
+    )
 
 
 def _stands(connection: Connection, before: Row[Any], now: datetime) -> RunSummary:

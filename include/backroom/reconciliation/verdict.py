@@ -84,7 +84,7 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A break. `line_number` 0 is the whole trip."""
+    """A break. `line_number` 0 is the whole trip; a side that is missing counts as nothing in the difference."""
 
     kind: Kind
     ours: str
@@ -130,12 +130,25 @@ class Verdict:
         )
         self.findings.setdefault((line_number, kind), found)
 
-    def wait_or_add(self, wait: str | None, kind: Kind, ours: object, theirs: object, explanation: str) -> None:
-        """A wait while there is still time for it, a break of that kind afterwards."""
+    def wait_or_add(
+        self,
+        wait: str | None,
+        kind: Kind,
+        ours: object,
+        theirs: object,
+        explanation: str,
+        *,
+        difference: Decimal | None = None,
+    ) -> None:
+        """A wait while there is still time for it, a break of that kind afterwards.
+
+        Where both sides are amounts, `difference` is theirs minus ours.
+        """
         if wait is not None:
             self.waits.append(wait)
             return
-        difference = theirs - ours if isinstance(ours, Decimal) and isinstance(theirs, Decimal) else None
+        if isinstance(ours, Decimal) and isinstance(theirs, Decimal):
+            difference = theirs - ours
         self.add(kind, ours, theirs, explanation, difference=difference)
 
     def _shown(self, value: object) -> str:
