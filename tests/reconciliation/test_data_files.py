@@ -78,9 +78,12 @@ def test_payouts_are_taken_in_once(books: Books, tmp_path: Path) -> None:
     )
     assert payout_files.take_in(books.connection, path, processor="SANDBOX", now=NEXT_MORNING) == (2, 0)
     assert payout_files.take_in(books.connection, path, processor="SANDBOX", now=NEXT_MORNING) == (0, 2)
-    other = _file(tmp_path, "po-1,1,CAPTURE,pay-1,,9.12,0.30,USD,2026-03-04")
-    with pytest.raises(BackroomError, match="line 2: it was taken in before with other values"):
-        payout_files.take_in(books.connection, other, processor="SANDBOX", now=NEXT_MORNING)
+    for other in ("pay-1,,9.12,0.30,USD,2026-03-04", "pay-1,T1,8.12,0.30,USD,2026-03-04",
+                  "pay-1,,8.12,0.30,USD,2026-03-05"):  # fmt: skip
+        with pytest.raises(BackroomError, match="line 2: it was taken in before with other values"):
+            payout_files.take_in(
+                books.connection, _file(tmp_path, f"po-1,1,CAPTURE,{other}"), processor="SANDBOX", now=NEXT_MORNING
+            )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,9 @@ def test_payouts_are_taken_in_once(books: Books, tmp_path: Path) -> None:
         ("po-9,1,CAPTURE,pay-1,,-1,0,USD,2026-03-04", "a CAPTURE is positive"),
         ("po-9,1,PRESENT,pay-1,,1,0,USD,2026-03-04", "kind must be CAPTURE or REFUND"),
         ("po-9,1,CAPTURE,pay-1,,NaN,0,USD,2026-03-04", "an amount is no number"),
+        ("po-9,1,CAPTURE,pay-1,,1.00001,0,USD,2026-03-04", "line 2: an amount has more than four decimal places"),
+        ("po-9,1,CAPTURE,pay-1,,1,1e11,USD,2026-03-04", "or more than ten before them"),
+        ("po-9,1,CAPTURE,pay-1,,1,0,usd,2026-03-04", "'usd' is not an ISO 4217 currency code"),
         ("po-9,1,CAPTURE,4111111111111111,,1,0,USD,2026-03-04", "looks like a card number"),
         ("po-9,one,CAPTURE,pay-1,,1,0,USD,2026-03-04", "line 2"),
     ],

@@ -12,11 +12,14 @@ from sqlalchemy import Connection, text
 
 from backroom.card_numbers import looks_like_card_number
 from backroom.errors import BackroomError
+from backroom.money import CURRENCIES
 
 COLUMNS: Final = (
     "payout_id", "line_number", "kind", "reference", "shopping_trip_id", "amount", "fee", "currency", "paid_out_on",
 )  # fmt: skip
 KINDS: Final = ("CAPTURE", "REFUND")
+MOST: Final = Decimal("9999999999.9999")  # what a column of an amount holds; what is finer would be rounded there
+FINEST: Final = Decimal("0.0001")
 _TAKE: Final = text("""
     insert into processor_payout_line (processor, payout_id, line_number, kind, reference, shopping_trip_id, amount,
         fee, currency, paid_out_on, received_at)
@@ -27,7 +30,9 @@ _TAKE: Final = text("""
 _OTHERWISE: Final = text("""
     select 1 from processor_payout_line
     where (processor, payout_id, line_number) = (:processor, :payout_id, :line_number)
-      and (kind, reference, amount, fee, currency) is distinct from (:kind, :reference, :amount, :fee, :currency)
+      and (kind, reference, shopping_trip_id, amount, fee, currency, paid_out_on) is distinct from
+          (cast(:kind as text), cast(:reference as text), cast(:shopping_trip_id as text), cast(:amount as numeric),
+           cast(:fee as numeric), cast(:currency as text), cast(:paid_out_on as date))
 """)
 
 
@@ -74,6 +79,10 @@ def _values(row: dict[str, Any], where: str) -> dict[str, Any]:
         raise BackroomError(f"{where}: kind must be {' or '.join(KINDS)}, payout_id and reference must say something")
     if not values["amount"].is_finite() or not values["fee"].is_finite():
         raise BackroomError(f"{where}: an amount is no number")
+    if any(abs(one) > MOST or one % FINEST for one in (values["amount"], values["fee"])):
+        raise BackroomError(f"{where}: an amount has more than four decimal places, or more than ten before them")
+    if values["currency"] not in CURRENCIES:
+        raise BackroomError(f"{where}: {values['currency']!r} is not an ISO 4217 currency code")
     if (values["amount"] < 0) != (values["kind"] == "REFUND"):
         raise BackroomError(f"{where}: a CAPTURE is positive and a REFUND negative")
     if looks_like_card_number(values["reference"]):
