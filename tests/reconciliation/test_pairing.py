@@ -29,6 +29,15 @@ def _kept(books: Books, trip: str) -> tuple[object, ...]:
     return tuple(row)
 
 
+def _untied(books: Books) -> list[str]:
+    """The checks of the newest run that are off."""
+    figures = books.connection.execute(
+        text("select figures from reconciliation_run where store_id = :s order by revision desc limit 1"),
+        {"s": books.store_id},
+    ).scalar_one()
+    return [f"{check['what']}: {check['difference']}" for check in figures["checks"] if not check["ties"]]
+
+
 def test_the_key_that_was_used_and_its_confidence_are_kept(books: Books) -> None:
     by_trip, by_id, by_card = books.trip(), books.trip(), books.trip(Item(price="41.00"))
     _rename(books, by_id, reconciliation_id="rec-1", card_last_four="1111")
@@ -42,6 +51,7 @@ def test_the_key_that_was_used_and_its_confidence_are_kept(books: Books) -> None
     assert _kept(books, by_id) == ("MATCHED", "RECONCILIATION_ID", Decimal("0.95"), f"OTHER-{by_id}")
     assert _kept(books, by_card) == ("MATCHED", "AMOUNT_TIME_CARD", Decimal("0.80"), f"OTHER-{by_card}")
     assert (summary.trips, summary.matched, books.breaks()) == (3, 3, [])
+    assert _untied(books) == []  # what is wholly matched ties, by whichever key it was found
 
 
 def test_two_candidates_are_none(books: Books) -> None:
@@ -73,3 +83,4 @@ def test_an_order_that_was_cancelled_beside_the_one_that_stands_is_superseded(bo
         text("select reading from reconciliation_trip where shopping_trip_id = :trip"), {"trip": trip}
     ).scalar_one()
     assert (books.outcome(trip)[0], reading) == ("MATCHED", "SUPERSEDED")
+    assert _untied(books) == []

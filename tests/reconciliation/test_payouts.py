@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from backroom.reconciliation import merging
 from tests.reconciliation.conftest import ENDED, Books
 
 
@@ -25,6 +26,20 @@ def _trip(books: Books) -> str:
     return trip
 
 
+def _of_payouts(books: Books) -> list[tuple[str, str, bool]]:
+    """(ours, paid out, whether they tie) of the newest run's checks of captures and refunds."""
+    figures = books.connection.execute(
+        text("select figures from reconciliation_run where store_id = :s order by revision desc limit 1"),
+        {"s": books.store_id},
+    ).scalar_one()
+    merged = merging.merged([figures])
+    assert merged["payouts"] == figures["payouts"]
+    assert {check["what"] for check in figures["checks"] if check["against"] == "Amazon's orders"} == {
+        "Totals of carts paid by card"  # its orders show no money of these trips
+    }
+    return [(one["amount"], one["other"], one["ties"]) for one in merged["checks"] if one["against"] == "payouts"]
+
+
 def test_payouts_are_due_days_after_the_capture_and_then_missing(own: Books) -> None:
     late, paid, short, split = (_trip(own) for _ in range(4))
     own.pay_out(paid, "8.12")
@@ -32,8 +47,14 @@ def test_payouts_are_due_days_after_the_capture_and_then_missing(own: Books) -> 
     own.pay_out(split, "5.00")
     own.pay_out(split, "3.12")
     assert own.reconcile().expected == 1
+    assert _of_payouts(own) == [("24.36", "24.24", False), ("0.00", "0.00", True)]  # one is not due yet, one is short
     own.reconcile(now=ENDED + timedelta(days=6))
     assert own.breaks() == [(late, 0, "MISSING_PAYOUT"), (short, 0, "PAYOUT")]
+    assert _of_payouts(own)[0] == ("32.48", "24.24", False)
+    own.pay_out(late, "8.12")
+    own.pay_out(short, "0.12")
+    own.reconcile(now=ENDED + timedelta(days=7))
+    assert _of_payouts(own)[0] == ("32.48", "32.48", True)
 
 
 def test_a_payout_that_names_no_trip_is_found_by_its_reference(own: Books) -> None:

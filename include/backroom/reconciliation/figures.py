@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from backroom.feeds.completeness import windows
 from backroom.ledger import unbilled_booking
 from backroom.money import round_amount
-from backroom.reconciliation import happened, ledger_checks, merging
+from backroom.reconciliation import happened, ledger_checks, merging, outside_figures
 from backroom.reconciliation.sections import SECTIONS
 from backroom.settings import settings
 
@@ -52,7 +52,8 @@ def of_day(connection: Connection, *, store_id: str, business_date: date, now: d
         "hours": day.all(HOURS, zone=store.time_zone),
         "categories": _categories(sections["sales_by_entry"], store.currency),
         "tax": day.all(TAX),
-        "amazon": day.one(AMAZON),
+        "amazon": day.one(outside_figures.AMAZON),
+        "payouts": day.one(outside_figures.PAYOUTS) if day.one(outside_figures.OWN_PROCESSOR)["is_own"] else None,
         "breaks": day.all(BREAKS),
         "files": _files(day, store.time_zone) if "FILES" in store.feeds else None,
         "ledger": day.all(LEDGER),
@@ -173,17 +174,6 @@ TAX = """
     group by 1, l.tax_rate, 2 order by 1, l.tax_rate
 """
 
-AMAZON = """
-    select count(*) as orders, coalesce(sum(o.order_total), 0) as total, coalesce(sum(o.authorized), 0) as authorized,
-           coalesce(sum(o.captured), 0) as captured, coalesce(sum(o.refunded), 0) as refunded,
-           coalesce(sum(o.order_total) filter (where p.state in ('PRICED', 'EMPTY')), 0) as total_by_card
-    from amazon_order o
-    left join purchase p on p.shopping_trip_id = o.shopping_trip_id and p.store_id = o.store_id
-    where o.store_id = :store_id and o.shopping_trip_id in (
-        select shopping_trip_id from reconciliation_trip
-        where store_id = :store_id and business_date = :business_date)
-"""
-
 BREAKS = """
     select kind, count(*) as breaks, count(distinct shopping_trip_id) as trips,
            sum(difference) as difference
@@ -235,19 +225,14 @@ def _categories(rows: list[Row], currency: str) -> list[Row]:
 
 def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
     """Each headline figure beside the same one from another source."""
-    sales, settlement, amazon = found["sales"], found["settlement"], found["amazon"]
+    sales, settlement = found["sales"], found["settlement"]
     parts = sum((Decimal(settlement[part]) for part in ("captured", "initiated", "debt", "parked", "waiting")), ZERO)
-    checks = [
+    checks: list[tuple[str, str, Any, str, Any]] = [
         ("Sold by card = captured + begun + debt + parked + waiting", "purchases", sales["by_card"], "charges", parts),
         ("Sales by category = net sales", "categories", _sum(found["categories"], "net"), "purchases", sales["net"]),
         ("Tax by jurisdiction = tax", "lines", _sum(found["tax"], "tax"), "purchases", sales["tax"]),
     ]
-    if found["files"] is not None:  # orders come from files alone
-        checks += [
-            ("Totals of carts paid by card", "purchases", sales["by_card"], "Amazon's orders", amazon["total_by_card"]),
-            ("Captured, final", "charges", settlement["captured"], "Amazon's orders", amazon["captured"]),
-            ("Refunded by card, final", "refunds", settlement["card_refunded"], "Amazon's orders", amazon["refunded"]),
-        ]
+    checks += outside_figures.checks(found)
     if in_the_books:
         checks += [
             ("Sales at shelf price", "purchases", sales["list"], "ledger", _balance(found, "sales", -1)),

@@ -60,6 +60,8 @@ def merged(days: Sequence[Row]) -> Row:
     found: Row = {"store": last["store"]}
     for group in ("sales", "settlement", "amazon"):
         found[group] = _flat([day[group] for day in days])
+    payouts = [day["payouts"] for day in days if day.get("payouts")]
+    found["payouts"] = _flat(payouts) if payouts else None
     sold = found["sales"]["priced"]
     places = Decimal(first["sales"]["average_basket"])
     found["sales"]["average_basket"] = str(

@@ -18,6 +18,7 @@ from backroom.errors import BackroomError
 from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import news, periods
 from backroom.reconciliation.ledger_checks import SHELF_PRICES
+from backroom.reconciliation.outside_figures import TOLD_BY_BREAKS
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
 
@@ -138,8 +139,8 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
         found.append(f"{period.expected} trips still wait")
     if period.breaks_open and not with_breaks:
         found.append(f"{period.breaks_open} breaks are open (mend or decide them, or close with them)")
-    # what differs from Amazon's orders is told trip by trip, by breaks
-    off = [check["what"] for check in period.untied if check["against"] not in {"Amazon's orders", SHELF_PRICES}]
+    # what Amazon and a processor tell otherwise is told trip by trip, by breaks
+    off = [check["what"] for check in period.untied if check["against"] not in {*TOLD_BY_BREAKS, SHELF_PRICES}]
     if off:  # with or without breaks: a month that does not tie has to be mended
         found.append(f"these do not tie: {', '.join(off)}")
     if waiting := _to_book(connection, store_id, last + timedelta(days=1)):

@@ -23,16 +23,17 @@ _TRIPS: Final = """
         select from purchase p where p.shopping_trip_id = o.shopping_trip_id and p.store_id = o.store_id)
 """
 # An order that was cancelled with nothing taken, beside another of its trip, has been superseded by that one.
-_BY_TRIP: Final = """
+SUPERSEDED: Final = """
+    status = 'CANCELLED' and captured = 0 and refunded = 0
+    and bool_or(status <> 'CANCELLED' or captured <> 0) over (partition by shopping_trip_id)
+"""
+_BY_TRIP: Final = f"""
     create temporary table trip_order on commit drop as
     select shopping_trip_id, order_id, cast('TRIP' as text) as matched_by, cast(1 as numeric(3, 2)) as confidence,
-           cast(null as text) as their_trip_id,
-           status = 'CANCELLED' and captured = 0 and refunded = 0
-               and bool_or(status <> 'CANCELLED' or captured <> 0) over trip as superseded
+           cast(null as text) as their_trip_id, {SUPERSEDED} as superseded
     from amazon_order o join day_trip using (shopping_trip_id)
     where o.store_id = :store_id
-    window trip as (partition by shopping_trip_id)
-"""
+"""  # noqa: S608 - constants of this file only
 # What stands alone on our side and on theirs. An order of the days around may be a trip's of this day: midnight.
 _ALONE: Final = """
     create temporary table lone_trip on commit drop as
