@@ -7,6 +7,7 @@ from typing import Literal
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronDataIntervalTimetable
 
 from backroom.settings import settings
+from backroom_airflow.bell_trigger import BellTrigger
 
 
 def every(cron: str) -> CronDataIntervalTimetable | None:
@@ -28,10 +29,6 @@ def every_or_rung(
     queue = config.intraday_bell_queue if bell == "intraday" else config.events_bell_queue
     if clock is None or not queue:
         return clock
-    from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger  # takes long to import
-
-    trigger = SqsSensorTrigger(
-        sqs_queue=queue, aws_conn_id=None, region_name=config.aws_region, max_messages=10, waiter_delay=2
-    )
+    trigger = BellTrigger(queue_url=queue, region=config.aws_region)
     rung = Asset(name=f"{bell}_bell", uri=f"x-backroom://{bell}-bell", watchers=[AssetWatcher(f"{bell}_bell", trigger)])
     return AssetOrTimeSchedule(timetable=clock, assets=[rung])

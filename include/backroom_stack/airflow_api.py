@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -84,14 +85,24 @@ class AirflowApi:
         found: list[dict[str, str]] = self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]
         return found
 
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """A run's tasks, with `task_id`, `state`, `start_date`, `end_date` and `duration` in seconds."""
+        found: list[dict[str, Any]] = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")[
+            "task_instances"
+        ]
+        return found
+
     def settle(self, dag_ids: Iterable[str], seconds: float = 300) -> None:
         """Returns when no run of these DAGs is queued or running. Raises RunFailed where one failed."""
         for dag_id in dag_ids:
             self.wait([Run(dag_id, run["dag_run_id"]) for run in self.runs(dag_id)], seconds)
 
     def _failed_tasks(self, run: Run) -> list[str]:
-        tasks = self._get(f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
-        return [task["task_id"] for task in tasks if task["state"] in ("failed", "upstream_failed")]
+        return [
+            task["task_id"]
+            for task in self.tasks(run.dag_id, run.run_id)
+            if task["state"] in ("failed", "upstream_failed")
+        ]
 
     # an answer may be late on a busy machine, and to look again changes nothing
     @retry(

@@ -52,6 +52,12 @@ class Environment:
         url = self.owner_url.set(username=f"backroom_{role}", password=self.secrets[f"{role}_password"])
         return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
+    @property
+    def privacy_keys(self) -> str:
+        """What addresses and loyalty ids are sealed with: the configured keys, else the one that was made."""
+        configured = self.config.privacy_keys
+        return configured.get_secret_value() if configured else self.secrets["privacy_key"]
+
     def common(self) -> dict[str, str]:
         """For every part: where things are, nothing secret but the stand-in's dummy keys."""
         config = self.config
@@ -102,6 +108,7 @@ class Environment:
                 "BACKROOM_DATABASE_URL": self.role_url("connector"),
                 "BACKROOM_CONNECTOR_ACCESS_KEY_ID": CONNECTOR_KEY_ID,
                 "BACKROOM_CONNECTOR_SECRET_ACCESS_KEY": self.secrets["connector_secret_access_key"],
+                "BACKROOM_PRIVACY_KEYS": self.privacy_keys,
             }
         )
 
@@ -121,9 +128,8 @@ class Environment:
     def _mail(self) -> dict[str, str]:
         """The key that addresses are sealed with, where e-mails come from, where their links lead."""
         config = self.config
-        keys = config.privacy_keys.get_secret_value() if config.privacy_keys else self.secrets["privacy_key"]
         return {
-            "BACKROOM_PRIVACY_KEYS": keys,
+            "BACKROOM_PRIVACY_KEYS": self.privacy_keys,
             "BACKROOM_MAIL_SENDER": config.mail_sender or SENDER,
             "BACKROOM_PORTAL_PUBLIC_URL": os.environ.get("BACKROOM_PORTAL_PUBLIC_URL")
             or f"http://127.0.0.1:{config.portal_port}",
@@ -173,12 +179,19 @@ class Environment:
             **self._stripe(webhooks=False),
         }
 
+    def _bell(self, queue: str) -> str:
+        """URL of the queue that rings for that one, as the stand-in has it (jwo_sandbox/aws_resources.py)."""
+        return f"http://127.0.0.1:{self.config.aws_port}/123456789012/{queue}-bell"
+
     def airflow(self, *, schedules: bool) -> dict[str, str]:
         """Airflow's four parts. Without `schedules`, DAGs run only when they are asked to."""
         home = self.config.home / "airflow"
         port = self.config.airflow_port
         return self.pipeline() | {
             "BACKROOM_SCHEDULES": "on" if schedules else "off",
+            "BACKROOM_INTRADAY_BELL_QUEUE": self.config.intraday_bell_queue or self._bell(self.config.intraday_queue),
+            "BACKROOM_EVENTS_BELL_QUEUE": self.config.events_bell_queue or self._bell(self.config.events_queue),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.config.aws_port}",  # the triggerer knows no setting of ours
             "BACKROOM_CONSOLE_URL": self.config.console_url or f"http://127.0.0.1:{self.config.console_port}",
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),

@@ -28,6 +28,8 @@ EVENT_RULE = "to-backroom"
 EVENT_SOURCE = "amazon.justwalkout"
 DELIVERED_TWICE = "arn:aws:justwalkout:::delivered-twice"
 """An event that names this resource matches two rules, and so reaches the queue twice under one id."""
+BELL = "-bell"
+"""A feed's second queue, by its name: each message only starts a run."""
 REPORT_PREFIX = "catalog-reports/"
 """Where catalog reports lie in Amazon's bucket."""
 
@@ -54,12 +56,17 @@ def create_resources(endpoint_url: str, region: str = "us-east-1") -> dict[str, 
         made[topic] = sns.create_topic(Name=topic)["TopicArn"]
         made[queue] = _queue(endpoint_url, region, queue, receives, sender=made[topic], service="sns.amazonaws.com")
         sns.subscribe(TopicArn=made[topic], Protocol="sqs", Endpoint=made[queue])
+    bell = f"{names['intraday']}{BELL}"
+    made[bell] = _bell(endpoint_url, region, bell, sender=made[REPORTS_TOPIC], service="sns.amazonaws.com")
+    sns.subscribe(TopicArn=made[REPORTS_TOPIC], Protocol="sqs", Endpoint=made[bell])
     made[EVENT_BUS] = _bus(endpoint_url, region)
     rule = f"arn:aws:events:{region}:{ACCOUNT}:rule/{EVENT_BUS}/{EVENT_RULE}*"
     made[names["events"]] = _queue(
         endpoint_url, region, names["events"], receives, sender=rule, service="events.amazonaws.com"
     )
-    _route(endpoint_url, region, made[names["events"]])
+    bell = f"{names['events']}{BELL}"
+    made[bell] = _bell(endpoint_url, region, bell, sender=rule, service="events.amazonaws.com")
+    _route(endpoint_url, region, made[names["events"]], made[bell])
     client("ses", endpoint_url, region).verify_email_identity(EmailAddress=SENDER)
     return made
 
@@ -104,6 +111,21 @@ def _queue(endpoint_url: str, region: str, name: str, receives: str, *, sender: 
     dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    attributes = {
+        "VisibilityTimeout": "60",
+        "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": receives}),
+    }
+    return _open_to(sqs, url, attributes, sender=sender, service=service)
+
+
+def _bell(endpoint_url: str, region: str, name: str, *, sender: str, service: str) -> str:
+    """A queue whose messages are of no use a few minutes later. Returns its ARN."""
+    sqs = client("sqs", endpoint_url, region)
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    return _open_to(sqs, url, {"MessageRetentionPeriod": "300"}, sender=sender, service=service)
+
+
+def _open_to(sqs: Any, url: str, attributes: dict[str, str], *, sender: str, service: str) -> str:
     arn = str(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"])
     policy = {
         "Version": "2012-10-17",
@@ -117,14 +139,7 @@ def _queue(endpoint_url: str, region: str, name: str, receives: str, *, sender: 
             }
         ],
     }
-    sqs.set_queue_attributes(
-        QueueUrl=url,
-        Attributes={
-            "VisibilityTimeout": "60",
-            "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": receives}),
-            "Policy": json.dumps(policy),
-        },
-    )
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={**attributes, "Policy": json.dumps(policy)})
     return arn
 
 
@@ -135,7 +150,7 @@ def _bus(endpoint_url: str, region: str) -> str:
     return str(events.describe_event_bus(Name=EVENT_BUS)["Arn"])
 
 
-def _route(endpoint_url: str, region: str, queue_arn: str) -> None:
+def _route(endpoint_url: str, region: str, queue_arn: str, bell_arn: str) -> None:
     events = client("events", endpoint_url, region)
     patterns = {
         EVENT_RULE: {"source": [EVENT_SOURCE]},
@@ -144,3 +159,4 @@ def _route(endpoint_url: str, region: str, queue_arn: str) -> None:
     for rule, pattern in patterns.items():
         events.put_rule(Name=rule, EventBusName=EVENT_BUS, EventPattern=json.dumps(pattern), State="ENABLED")
         events.put_targets(Rule=rule, EventBusName=EVENT_BUS, Targets=[{"Id": "queue", "Arn": queue_arn}])
+    events.put_targets(Rule=EVENT_RULE, EventBusName=EVENT_BUS, Targets=[{"Id": "bell", "Arn": bell_arn}])

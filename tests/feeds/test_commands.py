@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from backroom.cli import main
 from backroom.db.engine import make_engine
@@ -63,6 +63,21 @@ def test_gaps_names_the_missing_windows_and_exits_1(clean: Engine, capsys: pytes
     assert json.loads(out)[0]["missing"] == [str(end) for end in needed[:2]]
     cover(clean, needed[:2])
     assert run(capsys, *asked)[0] == 0
+    with clean.begin() as connection:
+        connection.execute(
+            text("delete from feed_file where window_end between :a and :b"), {"a": needed[5], "b": needed[40]}
+        )
+    assert "01 06:30–15:15" in " ".join(run(capsys, *asked[:-1])[1].split())
+
+
+def test_a_day_before_a_stores_first_lacks_nothing(clean: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    cover(clean, windows(DAY, ZONE, margin=timedelta(hours=1)))
+    code, out, _ = run(capsys, "gaps", "--store", STORE, "--date", str(DAY - timedelta(days=1)))
+    assert code == 0
+    assert f"none yet: its first day is {DAY}" in out
+    code, out, _ = run(capsys, "gaps", "--store", "STORE-002")  # nothing was heard of it, and it was added just now
+    assert code == 0
+    assert "none yet" in out
 
 
 def test_a_broken_file_makes_ingest_exit_1(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from backroom.clock import business_day_bounds
+from backroom.feeds import intraday
 from backroom.feeds.aws import Aws
 from backroom.feeds.completeness import windows
+from backroom.orders.merge import Merged, merge
 from backroom.settings import settings
 from tests.feeds.conftest import STORE, Amazon, as_csv, order
 from tests.feeds.test_completeness import cover
@@ -65,15 +68,23 @@ def released() -> list[str]:
         return [str(event.partition_key) for event in events.filter(AssetModel.name == "store_day")]
 
 
-def test_a_trip_in_two_orders_stops_the_run_before_a_day_is_released(
-    clean: Engine, aws: Aws, amazon: Amazon, dag_bag: DagBag
+def test_a_row_that_is_lost_stops_the_run_before_a_day_is_released(
+    clean: Engine, aws: Aws, amazon: Amazon, dag_bag: DagBag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def loses_a_row(*given: Any, **named: Any) -> Merged:
+        merged = merge(*given, **named)
+        return replace(merged, applied=merged.applied - 1)
+
+    monkeypatch.setattr(intraday, "merge", loses_a_row)
     amazon.write(as_csv(order("o-1", shoppingTripId="t-1") + order("o-2", shoppingTripId="t-1")))
     run = dag_bag.dags["intraday_ingestion"].test(logical_date=datetime(2026, 3, 3, tzinfo=UTC))
     assert run.state == "failed"
     states = {ti.task_id: ti.state for ti in run.get_task_instances()}
     assert (states["check_arrivals"], states["release_complete_days"]) == ("failed", "upstream_failed")
-    assert ask(clean, "select sample from quality_result where not success") == [(["t-1"],)]
+    assert ask(clean, "select expectation, sample from quality_result where not success order by severity") == [
+        ("rows_are_accounted_for", ["acme/STORE-001/orders_20260301_1515.csv"]),
+        ("a_trip_is_one_order", ["t-1"]),
+    ]
 
 
 def test_events_are_drained(clean: Engine, aws: Aws, amazon: Amazon, dag_bag: DagBag) -> None:

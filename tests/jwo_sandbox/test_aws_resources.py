@@ -18,7 +18,7 @@ def test_making_them_again_changes_nothing(aws_endpoint: str) -> None:
     first, second = create_resources(aws_endpoint), create_resources(aws_endpoint)
     assert first == second
     topics = client("sns", aws_endpoint)
-    assert len(topics.list_subscriptions()["Subscriptions"]) == 2
+    assert len(topics.list_subscriptions()["Subscriptions"]) == 3  # the reports' bell too
 
 
 def test_queues_have_dead_letter_queues_and_let_only_amazon_send(aws_endpoint: str) -> None:
@@ -51,6 +51,8 @@ def test_an_event_reaches_the_queue_in_its_envelope(aws_endpoint: str) -> None:
     sqs = client("sqs", aws_endpoint)
     url = sqs.get_queue_url(QueueName="backroom-events")["QueueUrl"]
     envelope = json.loads(sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"])
+    bell = sqs.get_queue_url(QueueName="backroom-events-bell")["QueueUrl"]
+    assert len(sqs.receive_message(QueueUrl=bell)["Messages"]) == 1
     assert (envelope["id"], envelope["detail-type"], envelope["detail"]) == (sent["EventId"], "SHOPPER", {"a": 15.9})
 
 
