@@ -84,7 +84,7 @@ def test_a_small_benchmark_of_files_brings_in_every_line_and_names_its_reference
     written = io.StringIO()
     monkeypatch.setattr(feeds, "Console", lambda: Console(file=written, width=200))
     with pytest.raises(SystemExit):
-        feeds.main(lines=2_000, windows=3, big=2, small=0.2)
+        feeds.main(lines=2_000, windows=3, big=2, small=0.2, by_dlt=0)
     table = written.getvalue()
     for figure in ("lines of 3 files ÷ reference", "announced again", "peak memory, a file of 2 MB"):
         assert figure in table
