@@ -1,4 +1,7 @@
-"""Whether a store's day may be released: what must never be wrong in it, asked of the data as it stands."""
+"""Whether a store's day may be released: what must never be wrong in it, asked of the data as it stands.
+
+A trip in two orders is no reason to hold a day: reconciliation names it, which it can't before the day is released.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,6 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
-_TRIPS_IN_TWO_ORDERS = text(
-    "select distinct o.shopping_trip_id from amazon_order o join amazon_order other"
-    " on other.shopping_trip_id = o.shopping_trip_id and (other.store_id, other.order_id) <> (o.store_id, o.order_id)"
-    " where o.store_id = :store and o.business_date = :day order by 1 limit 5"
-)
 _LOST_ROWS = text(
     "select f.key from feed_file f join feed_file_day d using (file_id) where d.store_id = :store"
     " and d.business_date = :day and f.rows_read <> f.rows_applied + f.rows_stale + f.rows_quarantined"
@@ -22,8 +20,6 @@ def unsound(connection: Connection, *, store_id: str, business_date: date) -> li
     """What is wrong with the day, each with up to five ids; nothing where it may be released."""
     asked = {"store": store_id, "day": business_date}
     found = []
-    if trips := connection.execute(_TRIPS_IN_TWO_ORDERS, asked).scalars().all():
-        found.append(f"trips in two orders: {', '.join(trips)}")
     if files := connection.execute(_LOST_ROWS, asked).scalars().all():
         found.append(f"files with rows that are not accounted for: {', '.join(files)}")
     return found

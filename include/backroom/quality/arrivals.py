@@ -25,8 +25,8 @@ _CHECKS = (
     ),
     (
         "a_trip_is_one_order",
-        "critical",
-        "No trip that came in is in two orders: its money would count twice.",
+        "warning",
+        "No trip that came in is in two orders; where one is, reconciliation names it.",
         "select count(*), count(*) filter (where orders > 1), array_agg(trip) filter (where orders > 1) from (select"
         " o.shopping_trip_id as trip, count(distinct (o.store_id, o.order_id)) as orders from amazon_order o where"
         " o.shopping_trip_id in (select t.shopping_trip_id from amazon_order t join amazon_order_line l using"
