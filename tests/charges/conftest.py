@@ -86,7 +86,9 @@ class Books:
         with self.engine.begin() as connection:
             gather_evidence(connection, now=at)
 
-    def order(self, trip: str, status: str, captured: str, *, at: datetime, currency: str = "USD") -> None:
+    def order(
+        self, trip: str, status: str, captured: str, *, at: datetime, currency: str = "USD", order_id: str = ""
+    ) -> None:
         """Amazon's order row of the trip, as the intra-day files leave it."""
         with self.engine.begin() as connection:
             connection.execute(
@@ -99,7 +101,7 @@ class Books:
                     " captured = excluded.captured, updated_at = excluded.updated_at"
                 ),
                 {
-                    "store": self.store_id, "order": f"order-{trip}", "trip": trip, "day": at.date(),
+                    "store": self.store_id, "order": order_id or f"order-{trip}", "trip": trip, "day": at.date(),
                     "status": status, "at": at, "currency": currency, "captured": Decimal(captured),
                 },
             )  # fmt: skip

@@ -499,6 +499,15 @@ class TestEvidenceAfterTheEnd:
         assert books.charge(trip)["state"] == "IN_DEBT"
         assert [case["kind"] for case in books.cases(trip)] == ["UNKNOWN_CAPTURE", "EVIDENCE_DISAGREES"]
 
+    def test_a_cancelled_order_beside_the_one_that_shows_the_capture_says_nothing(self, books: Books) -> None:
+        trip = books.trip("12.30")
+        books.work()
+        books.order(trip, "SETTLED", "12.30", at=NOON + minutes(20))
+        books.gather(NOON + minutes(25))
+        books.order(trip, "CANCELLED", "0", at=NOON + minutes(40), order_id=f"second-{trip}")
+        books.gather(NOON + minutes(45))
+        assert (books.charge(trip)["state"], books.cases(trip)) == ("CAPTURED", [])
+
     def test_the_same_capture_told_by_both_feeds_at_any_time_changes_nothing(self, books: Books) -> None:
         trip = books.trip("12.30")
         books.work()

@@ -49,6 +49,12 @@ _TELLS_OTHERWISE: Final = f"""c.state in {_FINAL_STATES} and o.captured <> c.cap
         select from charge_event e where e.shopping_trip_id = c.shopping_trip_id and e.source = 'ORDER_ROW'
           and e.amount = o.captured and starts_with(e.source_id, o.order_id || '@'))"""
 
+# Of two orders of a trip, one that was cancelled with nothing captured says nothing where the other was captured.
+_NOT_SUPERSEDED: Final = """not exists (
+        select from amazon_order other
+        where other.shopping_trip_id = o.shopping_trip_id and other.store_id = o.store_id
+          and other.order_id <> o.order_id and other.captured > 0)"""
+
 _ORDER_ROWS: Final = text(
     f"""
     select c.shopping_trip_id, c.currency as our_currency, o.order_id || '@' || o.updated_at as source_id,
@@ -61,7 +67,7 @@ _ORDER_ROWS: Final = text(
       and {_NOT_HEARD}
       and (o.status in ('SETTLED', 'REFUNDED') and o.captured > 0
                and (asked.intended_at is null or o.updated_at > asked.intended_at)
-           or o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > asked.intended_at)
+           or o.status = 'CANCELLED' and o.captured = 0 and o.updated_at > asked.intended_at and {_NOT_SUPERSEDED})
     union all
     select c.shopping_trip_id, c.currency, o.order_id || '@' || o.updated_at, o.updated_at, o.currency, 0, null,
            cancelled.intended_at, false, true, false
