@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from backroom.cli import main
 from tests.reconciliation.conftest import DAY, Books, open_store
@@ -119,14 +119,26 @@ def test_a_closed_months_report_is_the_same_whatever_is_reconciled_after_and_how
     closing = ("--month", "2026-03", "--reason", "all seen", "--now", "2026-04-02T09:00:00Z")
     assert _run("close-month", "--store", "SHOP-2", *closing, "--json") == 0
     page = Path(json.loads(capsys.readouterr().out)["html"])
-    figures = page.with_suffix(".figures.csv")
-    closed = figures.read_bytes()
+
+    def written() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in page.parent.glob("SHOP-2.*")}
+
+    closed = written()
+    assert len(closed) == 4
     with database.begin() as connection:
         Books(connection, "SHOP-2", trips=["SHOP-2-T1"]).trip()
         Books(connection, "SHOP-2").reconcile()
     assert _run("report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "SHOP-2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["html"] == str(page)
-    assert figures.read_bytes() == closed
+    assert written() == closed
+    page.write_text("lost")
+    assert _run("month", "--store", "SHOP-2", "--month", "2026-03") == 0
+    assert written() == closed
+    with database.begin() as connection:
+        connection.execute(text("update closed_month_file set content = 'x' where name = 'SHOP-2.xlsx'"))
+    assert _run("month", "--store", "SHOP-2", "--month", "2026-03") == 2
+    assert "SHOP-2.xlsx of March 2026 is not what was kept when the month was closed" in capsys.readouterr().err
+    assert written() == closed
     assert _run("months", "--month", "2026-03", "--now", "2026-04-02T09:00:00Z", "--json") == 1
     said = json.loads(capsys.readouterr().out)
     assert [(one["store_id"], one["state"]) for one in said] == [("SHOP-1", "OPEN"), ("SHOP-2", "CLOSED")]

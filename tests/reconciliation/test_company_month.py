@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
-from backroom.reconciliation import company_month
+from backroom.reconciliation import company_month, on_demand, periods
 from backroom.reconciliation.months import CloseRefused
 from tests.reconciliation.conftest import DAY, Books, open_store
 
@@ -55,10 +56,22 @@ def test_a_store_that_stands_in_the_way_keeps_every_store_open_and_is_named(shop
     assert audited.scalar_one() == 0
 
 
-def test_what_is_open_is_closed_at_once_and_what_was_closed_is_left(shops: list[Books]) -> None:
+def _company(books: Books, folder: Path) -> dict[str, bytes]:
+    """The files of the company's report of the month, as somebody gets them who asks."""
+    last = periods.last_of_month(DAY)
+    written = on_demand.write(books.connection, store_id=None, first=DAY.replace(day=1), last=last, folder=folder)
+    return {path.name: path.read_bytes() for path in written.all}
+
+
+def test_what_is_open_is_closed_at_once_and_what_was_closed_is_left(shops: list[Books], tmp_path: Path) -> None:
     *_, south, _ = shops
     south.reconcile()
     assert _close(south) == ["EAST", "NORTH", "SOUTH"]
     assert {state for state, _ in _standing(south).values()} == {"CLOSED"}
     with pytest.raises(CloseRefused, match="March 2026: no store is left to close"):
         _close(south)
+    closed = _company(south, tmp_path)
+    assert sorted(closed) == [f"company.{kind}" for kind in ("figures.csv", "figures.parquet", "html", "xlsx")]
+    south.change("amazon_order", south.trip(), captured=9)
+    south.reconcile(now=APRIL)
+    assert _company(south, tmp_path / "again") == closed

@@ -70,7 +70,7 @@ def chosen_range() -> Answer:
 @blueprint.get("/reports/<first>/<last>/<path:stem>.<any(html, xlsx):kind>")
 @needs(Permission.SEE_REPORTS)
 def of_range(first: str, last: str, stem: str, kind: str) -> Response:
-    """The report of any days of a store, or of the company, written anew."""
+    """The report of any days of a store, or of the company, written anew; of a closed month as it was kept."""
     try:
         begin, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError as error:
@@ -121,10 +121,11 @@ def close_month(month: str, store: str) -> Answer | tuple[str, int]:
         first, why = _month(month), reason_needed(asked.said())
         if asked.said("confirmed") != f"{first:%Y-%m}":
             raise Refused(422, f"Write {first:%Y-%m} to confirm: a closed month never opens again.")
-        months.close(
-            connection, store_id=store, month=first, by=member().name, reason=why, now=now(),
-            with_breaks="with_breaks" in request.form,
-        )  # fmt: skip
+        with _DRAWING:  # the report's files are written and kept
+            months.close(
+                connection, store_id=store, month=first, by=member().name, reason=why, now=now(),
+                with_breaks="with_breaks" in request.form,
+            )  # fmt: skip
         return f"{first:%B %Y} of {store} is closed. What comes later is posted to the next open month."
 
     there = url_for("reports.one_month", month=month, store=store)

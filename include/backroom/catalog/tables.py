@@ -93,7 +93,7 @@ catalog_rejection = Table(
     Column("run_id", BigInteger, ForeignKey("catalog_run.run_id"), nullable=False, index=True),
     Column("file", Text, nullable=False),
     Column("line", Integer, nullable=False),
-    Column("store_id", Text),
+    Column("store_id", Text, index=True),
     Column("item_sku", Text),
     Column("field", Text),
     Column("reason", Text, nullable=False),

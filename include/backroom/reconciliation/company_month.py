@@ -7,25 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from backroom.errors import BackroomError
-from backroom.reconciliation import months
+from backroom.reconciliation import months, periods
 from backroom.reconciliation.months import Closed, CloseRefused
 from backroom.reconciliation.periods import last_of_month
-
-_STORES: Final = text("""
-    select s.store_id from store s
-    where not s.test and (
-        exists (select from reconciliation_run r where r.store_id = s.store_id
-                and r.business_date between :first and :last)
-        or exists (select from purchase p where p.store_id = s.store_id and p.business_date between :first and :last)
-        or exists (select from amazon_order o where o.store_id = s.store_id
-                   and o.business_date between :first and :last))
-    order by 1
-""")
 
 
 @dataclass(frozen=True)
@@ -44,8 +32,7 @@ class StoreMonth:
 
 def stores(connection: Connection, *, month: date) -> list[str]:
     """The stores that traded in the month of any of whose days `month` is one."""
-    given = {"first": month.replace(day=1), "last": last_of_month(month)}
-    return list(connection.execute(_STORES, given).scalars())
+    return periods.trading_stores(connection, first=month.replace(day=1), last=last_of_month(month))
 
 
 def standing(connection: Connection, *, month: date, now: datetime, with_breaks: bool = False) -> list[StoreMonth]:

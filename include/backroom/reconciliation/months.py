@@ -7,7 +7,7 @@ What comes later for one of its days is posted on the first day of the next open
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -16,7 +16,7 @@ from backroom.audit import trail
 from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.ledger.book import POSTING_LOCK
-from backroom.reconciliation import news, periods
+from backroom.reconciliation import closed_files, news, periods
 from backroom.reconciliation.ledger_checks import SHELF_PRICES
 from backroom.reconciliation.outside_figures import TOLD_BY_BREAKS
 from backroom.reconciliation.pages import StoreDay
@@ -49,6 +49,8 @@ def close(
     with_breaks: bool = False,
 ) -> StoreDay:
     """Closes the month of any of whose days `month` is one; returns it as it was closed. Audited.
+
+    The files of its report are kept with it (closed_files.py).
 
     Raises CloseRefused while the month is not over, a day with trips or orders is not reconciled or has had money
     moved or trips come since, trips wait, something waits to be booked, a figure does not tie, an earlier month is
@@ -92,7 +94,26 @@ def close(
         reason=reason,
         details={"breaks_open": period.breaks_open, "trips": period.trips},
     )
+    _keep_files(connection, period, now=now)
     return period
+
+
+def _keep_files(connection: Connection, period: StoreDay, *, now: datetime) -> None:
+    """The store's report of the month, and the company's where this was the last of its stores to close."""
+    first, last = period.business_date, period.last_date
+    closed_files.keep(connection, [replace(period, closed=True)], stem=period.store_id, title=period.name, now=now)
+    if period.figures["store"]["test"] or not company_closed(connection, month=first):
+        return
+    stores = periods.stores(connection, first=first, last=last)
+    days = [of_month(connection, store_id=store_id, month=first) for store_id in stores]
+    closed_files.keep(connection, days, stem=closed_files.COMPANY, title="All stores", now=now)
+
+
+def company_closed(connection: Connection, *, month: date) -> bool:
+    """Whether the month, by its first day, is closed at every store that traded in it, but for test stores."""
+    traded = periods.trading_stores(connection, first=month, last=last_of_month(month))
+    closed = connection.execute(text("select store_id from closed_month where month = :month"), {"month": month})
+    return set(traded) <= set(closed.scalars())
 
 
 def closed_month(connection: Connection, *, store_id: str, month: date) -> Closed | None:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection
 
 from backroom.errors import BackroomError
-from backroom.reconciliation import months, pages, periods
+from backroom.reconciliation import closed_files, months, pages, periods
 from backroom.reconciliation.pages import StoreDay
 
 if TYPE_CHECKING:
     from backroom.reconciliation.report import Written
 
-COMPANY: Final = "company"
+COMPANY: Final = closed_files.COMPANY
 MOST_DAYS: Final = 366
 
 
 def write(connection: Connection, *, store_id: str | None, first: date, last: date, folder: Path) -> Written:
     """These days (both included) into `folder`, which nothing else need keep; None is all stores but test stores.
 
-    A month that was closed is as it was closed. Raises BackroomError for a range that is empty, longer than a year, or
-    of which no day was reconciled.
+    A month that was closed is the files that were kept at its close. Raises BackroomError for a range that is empty,
+    longer than a year, or of which no day was reconciled.
     """
     from backroom.reconciliation import report  # loads what draws, for a second: only who asks for a report waits
 
@@ -31,6 +31,11 @@ def write(connection: Connection, *, store_id: str | None, first: date, last: da
         raise BackroomError(f"the period ends on {last}, before it begins on {first}")
     if (last - first).days >= MOST_DAYS:
         raise BackroomError(f"a report is about {MOST_DAYS} days at most")
+    is_month = first.day == 1 and last == periods.last_of_month(first)
+    if is_month and (store_id or months.company_closed(connection, month=first)):
+        target, stem = folder / f"{first}_{last}", store_id or COMPANY
+        if (kept := closed_files.take_out(connection, stem=stem, month=first, folder=target)) is not None:
+            return kept
     chosen = [store_id] if store_id else periods.stores(connection, first=first, last=last)
     if not chosen:
         raise BackroomError(f"no store was reconciled from {first} to {last}; `backroom reconcile day` first")

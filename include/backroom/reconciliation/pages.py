@@ -31,6 +31,7 @@ class StoreDay:
     breaks: list[Row]
     waiting: list[Row]
     until: date | None = None  # the last day of a period; None: it is a day
+    closed: bool = False  # it is a month as it was closed
     trial_balance: tuple[Row, ...] = ()  # of a period: each account before, moved in, after
     late_changes: tuple[Row, ...] = ()  # posted in the period for days of months that were closed
     by_day: tuple[Row, ...] = ()  # of a period: each day's headline figures

@@ -16,6 +16,7 @@ from backroom.reconciliation.pages import StoreDay
 
 Row = dict[str, Any]
 
+_TYPED: Final = {"difference": Decimal, "opened_at": datetime.fromisoformat}  # of a break, as its report shows it
 _RUNS: Final = text("""
     select distinct on (business_date) run_id, business_date, as_of, complete, trips, matched, expected, breaks_open,
            figures
@@ -40,6 +41,16 @@ _LATE_CHANGES: Final = text("""
     where t.store_id = :store_id and t.business_date between :first and :last and t.belongs_to is not null
     order by t.belongs_to, t.transaction_id, p.posting_number
 """)
+_TRADING: Final = text("""
+    select s.store_id from store s
+    where not s.test and (
+        exists (select from reconciliation_run r where r.store_id = s.store_id
+                and r.business_date between :first and :last)
+        or exists (select from purchase p where p.store_id = s.store_id and p.business_date between :first and :last)
+        or exists (select from amazon_order o where o.store_id = s.store_id
+                   and o.business_date between :first and :last))
+    order by 1
+""")
 _STORES: Final = text("""
     select distinct r.store_id from reconciliation_run r join store s using (store_id)
     where r.business_date between :first and :last and not s.test order by 1
@@ -49,6 +60,11 @@ _STORES: Final = text("""
 def stores(connection: Connection, *, first: date, last: date) -> list[str]:
     """The stores, but for test stores, that were reconciled for any of these days."""
     return list(connection.execute(_STORES, {"first": first, "last": last}).scalars())
+
+
+def trading_stores(connection: Connection, *, first: date, last: date) -> list[str]:
+    """The stores, but for test stores, that were reconciled or had purchases or orders in these days."""
+    return list(connection.execute(_TRADING, {"first": first, "last": last}).scalars())
 
 
 def of_store(connection: Connection, *, store_id: str, first: date, last: date) -> StoreDay:
@@ -121,6 +137,7 @@ def as_kept(day: StoreDay) -> Row:
     return {
         "as_of": day.as_of.isoformat(),
         **{name: getattr(day, name) for name in ("complete", "trips", "matched", "expected", "breaks_open", "figures")},
+        "breaks": [{**row, **{name: str(row[name]) for name in _TYPED if row[name] is not None}} for row in day.breaks],
         "trial_balance": list(day.trial_balance),
         "late_changes": [{**row, "belongs_to": row["belongs_to"].isoformat()} for row in day.late_changes],
         "by_day": [{**row, "day": row["day"].isoformat()} for row in day.by_day],
@@ -128,23 +145,33 @@ def as_kept(day: StoreDay) -> Row:
 
 
 def from_kept(connection: Connection, kept: Row, *, store_id: str, first: date, last: date) -> StoreDay:
-    """The period as it was kept; its lists of breaks are those that are open now."""
-    days = [date.fromisoformat(row["day"]) for row in kept["by_day"]]
+    """The period as it was kept. A month whose breaks were not kept lists those of its days that are open now."""
     return StoreDay(
         run_id=0,
         store_id=store_id,
         business_date=first,
         as_of=datetime.fromisoformat(kept["as_of"]),
         **{name: kept[name] for name in ("complete", "trips", "matched", "expected", "breaks_open", "figures")},
-        breaks=[row for day in days for row in pages.open_breaks(connection, store_id, day)],
+        breaks=_kept_breaks(connection, kept, store_id),
         waiting=[],
         until=last,
+        closed=True,
         trial_balance=tuple(kept["trial_balance"]),
         late_changes=tuple(
             {**row, "belongs_to": date.fromisoformat(row["belongs_to"])} for row in kept["late_changes"]
         ),
         by_day=tuple({**row, "day": date.fromisoformat(row["day"])} for row in kept["by_day"]),
     )
+
+
+def _kept_breaks(connection: Connection, kept: Row, store_id: str) -> list[Row]:
+    if "breaks" in kept:
+        return [
+            {**row, **{name: typed(row[name]) for name, typed in _TYPED.items() if row[name] is not None}}
+            for row in kept["breaks"]
+        ]
+    days = [date.fromisoformat(row["day"]) for row in kept["by_day"]]
+    return [row for day in days for row in pages.open_breaks(connection, store_id, day)]
 
 
 def _rows(connection: Connection, query: Any, given: Row, currency: str) -> tuple[Row, ...]:

@@ -125,7 +125,7 @@ def _write(
 ) -> Written:
     target.mkdir(parents=True, exist_ok=True)
     html, xlsx = target / f"{stem}.html", target / f"{stem}.xlsx"
-    label = _label(days[0])
+    label = _label(days[0]) + (", closed" if all(day.closed for day in days) else "")
     workbook.write(connection, days, path=_beside(xlsx), title=title, label=label, as_of=as_of)
     page = _page(days, title=title, label=label, as_of=as_of, workbook_name=xlsx.name)
     _beside(html).write_text(page, encoding="utf-8")

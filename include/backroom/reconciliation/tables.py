@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     PrimaryKeyConstraint,
     Table,
@@ -38,6 +39,11 @@ reconciliation_run = Table(
     Column("fingerprint", Text, comment="of all that the run read: the same again needs no other run"),
     Column("figures_fingerprint", Text, comment="of what only the figures read"),
     Column("checked_at", Instant, comment="when a later run last found nothing new"),
+    Column(
+        "read_up_to",
+        BigInteger,
+        comment="all transactions below this number were over when the day was last looked at",
+    ),
     UniqueConstraint("store_id", "business_date", "revision"),
 )
 
@@ -72,6 +78,12 @@ reconciliation_trip = Table(
     CheckConstraint("matched_by in ('TRIP','RECONCILIATION_ID','AMOUNT_TIME_CARD')", name="matched_by"),
     CheckConstraint("outcome in ('MATCHED','EXPECTED','BREAK')", name="outcome"),
     PrimaryKeyConstraint("store_id", "business_date", "shopping_trip_id"),
+)
+Index(
+    "ix_reconciliation_trip_theirs",
+    reconciliation_trip.c.store_id,
+    reconciliation_trip.c.business_date,
+    postgresql_where=reconciliation_trip.c.their_trip_id.is_not(None),
 )
 
 reconciliation_break = Table(
@@ -160,6 +172,18 @@ closed_month = Table(
     Column("figures", Json, nullable=False, comment="as they were when it closed"),
     CheckConstraint("month = date_trunc('month', month)", name="month"),
     PrimaryKeyConstraint("store_id", "month"),
+)
+
+closed_month_file = Table(
+    "closed_month_file",
+    metadata,
+    Column("report", Identifier, nullable=False, comment="the store, or company"),
+    Column("month", Date, nullable=False, comment="its first day"),
+    Column("kept_at", Instant, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_sha256", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False, comment="as it was written when the month was closed"),
+    PrimaryKeyConstraint("report", "month", "kept_at", "name"),
 )
 
 processor_payout_line = Table(
