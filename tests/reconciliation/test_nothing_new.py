@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine, text
 
 from backroom.reconciliation import breaks
 from backroom.reconciliation.breaks import Filter
+from backroom.reconciliation.days import unsettled_days
 from backroom.reconciliation.runs import RunSummary
-from tests.reconciliation.conftest import ENDED, NEXT_MORNING, Books, open_store
+from tests.reconciliation.conftest import DAY, ENDED, NEXT_MORNING, Books, Item, open_store
 
 STORE = "STILL-1"
 DECIDED = "STILL-4"
+OLD = "STILL-3"
 OWN = "STILL-2"  # charges through its own processor
 
 
@@ -108,3 +110,42 @@ def test_a_payout_that_names_only_its_reference_is_news(database: Engine) -> Non
     with _books(database, OWN) as books:
         books.pay_out(None, "8.12", reference="pay-78")
     assert (_run(database, later, OWN).matched, _run(database, later, OWN).breaks_open) == (1, 0)
+
+
+def test_what_other_days_and_the_catalog_bring_is_news_however_old_the_break(database: Engine) -> None:
+    with _books(database, OLD) as books:
+        open_store(books)
+        books.trip()
+        ours, theirs = books.trip(), f"{OLD}-ELSEWHERE"
+        books.remove("purchase_line", ours)
+        books.remove("purchase", ours)  # its cart is worked out later, for the next day
+    first = _run(database, NEXT_MORNING, OLD)
+    assert (first.breaks_open, _run(database, NEXT_MORNING, OLD).unchanged) == (1, True)
+
+    with _books(database, OLD) as books:
+        books.insert("catalog_run", business_date=DAY, source="x", state="DONE", started_at=ENDED)
+        run = books.connection.execute(text("select max(run_id) from catalog_run")).scalar_one()
+        books.insert("catalog_rejection", run_id=run, file="f", line=1, store_id=OLD, reason="no price", raw={})
+    assert not _run(database, NEXT_MORNING, OLD).unchanged
+
+    with _books(database, OLD) as books:
+        books.insert(
+            "reconciliation_trip", store_id=OLD, business_date=DAY + timedelta(days=1), shopping_trip_id="next",
+            run_id=1, outcome="MATCHED", currency="USD", their_trip_id=theirs,
+        )  # fmt: skip
+    assert not _run(database, NEXT_MORNING, OLD).unchanged
+    assert _run(database, NEXT_MORNING, OLD).unchanged
+
+    def to_go_over() -> list[date]:
+        with _books(database, OLD) as books:
+            return unsettled_days(books.connection, store_id=OLD, before=DAY + timedelta(days=40))
+
+    assert to_go_over() == []
+    with _books(database, OLD) as books:
+        books.purchase(ours, [Item()], entry_method="APP", ended=ENDED)
+        books.change("purchase", ours, business_date=DAY + timedelta(days=1))
+    assert to_go_over() == [DAY]
+    moved = _run(database, NEXT_MORNING, OLD)
+    assert (moved.trips, moved.breaks_open, moved.breaks_closed) == (first.trips - 1, 0, 1)
+    assert _run(database, NEXT_MORNING, OLD).unchanged
+    assert to_go_over() == []

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 from sqlalchemy import Connection, text
 
-from backroom.reconciliation import news
+from backroom.reconciliation import late_data, news
 
-LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: what is older is a person's business
+LOOK_BACK_DAYS = 31  # longer than a token's life and Amazon's refund window: what is older waits for news
 
 
 def released_as_complete(connection: Connection, *, store_id: str, business_date: date) -> bool:
@@ -24,9 +24,10 @@ def released_as_complete(connection: Connection, *, store_id: str, business_date
 
 
 def unsettled_days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days of the last LOOK_BACK_DAYS that need another run.
+    """The store's days that need another run.
 
-    Their newest left trips waiting or breaks open, or something was booked about them since.
+    Of the last LOOK_BACK_DAYS those whose newest left trips waiting or breaks open, or about which something was booked
+    since; of older ones those with an open break about whose trip anything came since.
     """
     first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
     left_over = connection.execute(
@@ -40,4 +41,10 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
         """),
         {"store_id": store_id, "first": first, "last": last},
     )
-    return sorted({*left_over.scalars(), *news.days(connection, store_id=store_id, first=first, last=last)})
+    return sorted(
+        {
+            *late_data.days(connection, store_id=store_id, before=first),
+            *left_over.scalars(),
+            *news.days(connection, store_id=store_id, first=first, last=last),
+        }
+    )

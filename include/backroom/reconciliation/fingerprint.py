@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-RULES: Final = 4  # raised with every change of what a run finds or reports: days are judged again
+RULES: Final = 5  # raised with every change of what a run finds or reports: days are judged again
 _VERSION: Final = "count(*), coalesce(sum(cast(cast({row}.xmin as text) as bigint)), 0)"
 # joined to the purchases of the day; an order without one is an order all the same
 _OF_TRIPS: Final = (
@@ -22,6 +22,20 @@ _OF_TRIPS: Final = (
     "refund", "refund_event", "ledger_transaction", "feed_event", "preauthorization", "processor_payout_line",
 )  # fmt: skip
 _ON_THE_DAY: Final = "where {at} >= cast(:begins as timestamptz) and {at} < cast(:ends as timestamptz)"
+# which orders the days beside have found to be of their own trips: by what it says, not by who wrote it when
+_TAKEN: Final = """
+    select 'taken by the days beside', count(*), coalesce(sum(hashtextextended(their_trip_id, 0)), 0)
+    from reconciliation_trip
+    where store_id = :store_id and business_date in (cast(:day as date) - 1, cast(:day as date) + 1)
+      and their_trip_id is not null
+"""
+_MOVED: Final = text("""
+    select exists (
+        select from reconciliation_trip t
+        join purchase p on p.shopping_trip_id = t.shopping_trip_id and p.store_id = t.store_id
+        where t.store_id = :store_id and t.business_date = :day and t.purchase_total is null
+          and p.business_date <> t.business_date)
+""")
 _OTHERS: Final = {
     "purchases": "purchase r where r.store_id = :store_id and r.business_date = :day",
     "orders": "amazon_order r where r.store_id = :store_id and r.business_date between cast(:day as date) - 1"
@@ -46,6 +60,7 @@ _OTHERS: Final = {
     f" {_ON_THE_DAY.format(at='r.at')} and b.store_id = :store_id and r.given_up is not null",
     "store": "store r where r.store_id = :store_id",
     "catalog": "catalog_item r where r.store_id = :store_id",
+    "rejections": "catalog_rejection r where r.store_id = :store_id",
     "files": "feed_file r where r.store_id = :store_id and r.window_end between :first and :last",
 }
 
@@ -71,7 +86,7 @@ def of_day(
     ]
     counts += [f"select '{name}', {_VERSION.format(row='r')} from {source}" for name, source in _OTHERS.items()]  # noqa: S608
     rows = connection.execute(
-        text(" union all ".join(counts)),
+        text(" union all ".join([*counts, _TAKEN])),
         {
             "store_id": store_id,
             "day": business_date,
@@ -83,3 +98,8 @@ def of_day(
     )
     said = [*sorted(tuple(map(str, row)) for row in rows), tuple(map(str, settings)), RULES]
     return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def moved(connection: Connection, *, store_id: str, business_date: date) -> bool:
+    """Whether an order that stands on that day without our purchase has one by now, which belongs to another day."""
+    return bool(connection.execute(_MOVED, {"store_id": store_id, "day": business_date}).scalar_one())

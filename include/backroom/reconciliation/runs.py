@@ -61,7 +61,11 @@ def reconcile_day(
     day = _day(connection, store_id, business_date, complete=complete, now=now)
     before = _newest_run(connection, store_id, business_date)
     only = None
-    if before is not None and before.fingerprint == day.fingerprint:
+    if (
+        before is not None
+        and before.fingerprint == day.fingerprint
+        and not fingerprint.moved(connection, store_id=store_id, business_date=business_date)
+    ):
         only = _undecided(connection, store_id, business_date)
     _stage(connection)
     if only != []:
@@ -69,7 +73,7 @@ def reconcile_day(
         _judge(connection, day)
     break_keeping.compare(connection, store_id, business_date)
     if before is not None and only is not None and not _differs(connection, before):
-        return _stands(connection, before, now)
+        return _stands(connection, before, day)
     run_id, revision = _open_run(connection, day)
     judged.keep_trips(connection, run_id, store_id, business_date, all_of_them=only is None)
     opened, closed = break_keeping.keep(connection, store_id, business_date, now, whole=only is None)
@@ -86,14 +90,20 @@ class _Day:
     now: datetime
     deadlines: Deadlines
     fingerprint: str
+    read_up_to: int  # all transactions below this number were over before anything was read
 
 
 def _day(connection: Connection, store_id: str, business_date: date, *, complete: bool, now: datetime) -> _Day:
-    zone = connection.execute(
-        text("select time_zone from store where store_id = :store_id"), {"store_id": store_id}
-    ).scalar_one_or_none()
-    if zone is None:
+    store = connection.execute(
+        text(
+            "select time_zone, cast(cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as bigint) as read_up_to"
+            " from store where store_id = :store_id"
+        ),
+        {"store_id": store_id},
+    ).one_or_none()
+    if store is None:
         raise BackroomError(f"there is no store {store_id}; `backroom stores list` shows those there are")
+    zone = store.time_zone
     deadlines = _deadlines(business_date, zone, settings())
     margin = timedelta(minutes=settings().day_complete_margin_minutes)
     seen = fingerprint.of_day(
@@ -104,7 +114,7 @@ def _day(connection: Connection, store_id: str, business_date: date, *, complete
         windows=windows(business_date, zone, margin=margin),
         settings=(complete, deadlines, settings().token_life_hours),
     )
-    return _Day(store_id, business_date, complete, now, deadlines, seen)
+    return _Day(store_id, business_date, complete, now, deadlines, seen, store.read_up_to)
 
 
 def _judge(connection: Connection, day: _Day) -> None:
@@ -189,10 +199,10 @@ def _differs(connection: Connection, before: Row[Any]) -> bool:
     )
 
 
-def _stands(connection: Connection, before: Row[Any], now: datetime) -> RunSummary:
+def _stands(connection: Connection, before: Row[Any], day: _Day) -> RunSummary:
     connection.execute(
-        text("update reconciliation_run set checked_at = :now where run_id = :run_id"),
-        {"now": now, "run_id": before.run_id},
+        text("update reconciliation_run set checked_at = :now, read_up_to = :read_up_to where run_id = :run_id"),
+        {"now": day.now, "read_up_to": day.read_up_to, "run_id": before.run_id},
     )
     told = before._asdict()
     del told["fingerprint"]
@@ -204,9 +214,10 @@ def _open_run(connection: Connection, day: _Day) -> tuple[int, int]:
         text("""
             insert into reconciliation_run
                 (store_id, business_date, revision, as_of, complete, trips, matched, expected, breaks_open, figures,
-                 fingerprint)
+                 fingerprint, read_up_to)
             select cast(:store_id as text), cast(:day as date), coalesce(max(revision), 0) + 1,
-                   cast(:now as timestamptz), cast(:complete as boolean), 0, 0, 0, 0, '{}', cast(:fingerprint as text)
+                   cast(:now as timestamptz), cast(:complete as boolean), 0, 0, 0, 0, '{}', cast(:fingerprint as text),
+                   cast(:read_up_to as bigint)
             from reconciliation_run where store_id = :store_id and business_date = :day
             returning run_id, revision
         """),
@@ -216,6 +227,7 @@ def _open_run(connection: Connection, day: _Day) -> tuple[int, int]:
             "now": day.now,
             "complete": day.complete,
             "fingerprint": day.fingerprint,
+            "read_up_to": day.read_up_to,
         },
     ).one()
     return row.run_id, row.revision
