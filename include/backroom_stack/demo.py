@@ -19,6 +19,7 @@ from backroom.clock import business_day_bounds
 from backroom.db.engine import make_engine
 from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import Settings
+from backroom.shoppers.sealing import Seal
 from backroom_stack import demo_report, demo_shopper, store_world
 from backroom_stack.airflow_api import AirflowApi, Run
 from backroom_stack.books_check import compare_books
@@ -54,7 +55,7 @@ def run_demo(config: Settings, console: Console, *, trips: int) -> int:
         for line in store_world.describe_world(config.home / "world"):
             console.print(f"  {line}")
         engine = make_engine(stack.environment.role_url("pipeline"))
-        store_world.load_retailer_side(engine, config.home / "world")
+        store_world.load_retailer_side(engine, Seal(stack.environment.privacy_keys), config.home / "world")
         sandbox = f"http://127.0.0.1:{config.sandbox_port}"
         store_world.load_amazon_side(sandbox, config.home / "world", "demo")
         airflow = AirflowApi(
@@ -66,7 +67,7 @@ def run_demo(config: Settings, console: Console, *, trips: int) -> int:
         verdict = compare_books(engine, httpx.get(f"{sandbox}/sandbox/books", timeout=60).json()["trips"])
         summary = httpx.get(f"{sandbox}/sandbox/summary", timeout=60).json()
         agree = demo_report.show(engine, console, day, verdict, summary, airflow, config.home)
-        demo_shopper.show(engine, console, config, stack.environment.secrets["privacy_key"], closing)
+        demo_shopper.show(engine, console, config, stack.environment.privacy_keys, closing)
         engine.dispose()
     console.print(f"Took {time.monotonic() - began:.0f} s; the day was closed as of {closing:%Y-%m-%d %H:%M} UTC.")
     return 0 if agree else 1
@@ -80,9 +81,8 @@ def timeline(day: date, trips: int) -> list[datetime]:
     _, east_end = business_day_bounds(day, EAST)
     _, west_end = business_day_bounds(day, WEST)
     noon = datetime.combine(day, wall_time(12), ZoneInfo(EAST)).astimezone(UTC)
-    open_hours = [noon, noon + timedelta(hours=6)]
     return [
-        *(open_hours if trips > FEW_TRIPS else open_hours[1:]),
+        *([noon, noon + timedelta(hours=6)] if trips > FEW_TRIPS else []),
         east_end + timedelta(minutes=30),
         west_end + timedelta(minutes=15),
         # second tries of an hour later: what comes of them is heard by the last moment

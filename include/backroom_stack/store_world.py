@@ -19,6 +19,7 @@ from backroom.purchases.price_book import load_prices, load_promotions, load_tax
 from backroom.purchases.price_files import where
 from backroom.shoppers.loyalty import load_loyalty
 from backroom.shoppers.registry import load_shoppers
+from backroom.shoppers.sealing import Seal
 from backroom.stores.registry import load_stores
 from backroom_stack.part import PartFailed
 from backroom_stack.supervisor import Supervisor
@@ -65,7 +66,7 @@ def describe_world(folder: Path) -> list[str]:
     ]
 
 
-def load_retailer_side(engine: Engine, world: Path, *, source_at: datetime | None = None) -> None:
+def load_retailer_side(engine: Engine, seal: Seal, world: Path, *, source_at: datetime | None = None) -> None:
     """Stores, shoppers, prices, promotions, who has been given them, and taxes into the back office, all or nothing.
 
     `source_at`: the folder is the retailer's source of prices, looked at then (UTC); None: it is none that is followed.
@@ -79,7 +80,7 @@ def load_retailer_side(engine: Engine, world: Path, *, source_at: datetime | Non
             "taxes.csv": load_taxes(connection, world / "taxes.csv"),
         }
         if (world / "loyalty.json").exists():  # not in a world that an earlier version made
-            load_loyalty(connection, world / "loyalty.json")
+            load_loyalty(connection, seal, world / "loyalty.json")
         if source_at is not None:
             price_sources.files_loaded(connection, world, rows, now=source_at)
 
@@ -109,7 +110,9 @@ def prepare_for_use(supervisor: Supervisor, console: Console) -> None:
             finish_world(make_world(world, today, 200))
     engine = make_engine(supervisor.environment.role_url("pipeline"))
     followed = where(supervisor.config) == str(world)
-    load_retailer_side(engine, world, source_at=datetime.now(UTC) if followed else None)
+    load_retailer_side(
+        engine, Seal(supervisor.environment.privacy_keys), world, source_at=datetime.now(UTC) if followed else None
+    )
     engine.dispose()
     sandbox = f"http://127.0.0.1:{supervisor.config.sandbox_port}"
     if not httpx.get(f"{sandbox}/sandbox/progress", timeout=30).json()["trips_total"]:

@@ -155,7 +155,10 @@ class Supervisor:
         )
         _create_databases(admin, owner, airflow)
         engine = create_engine(owner)
-        revision = migrate.upgrade(engine)
+        environment = Environment(
+            self.config, secrets, owner, airflow, self.patience_seconds, stripe_stand_in="stripe" in self.services
+        )
+        revision = migrate.upgrade(engine, privacy_keys=environment.privacy_keys)
         for role in ROLES:
             set_password(engine, role, secrets[f"{role.removeprefix('backroom_')}_password"])
         engine.dispose()
@@ -164,9 +167,7 @@ class Supervisor:
             write_private(left, owner.set(drivername="postgresql").render_as_string(hide_password=False))
             undo.callback(left.unlink, missing_ok=True)
         self.tell(f"PostgreSQL is ready, schema at revision {revision}")
-        return Environment(
-            self.config, secrets, owner, airflow, self.patience_seconds, stripe_stand_in="stripe" in self.services
-        )
+        return environment
 
     def _amazon(self) -> None:
         python = sys.executable

@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from pydantic import SecretStr
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.generation import GenerationMode
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from backroom.entry.wire import INSTANT_PATTERN
 from backroom.settings import Settings
@@ -25,6 +25,7 @@ from tests.connector_app.conftest import KEY_ID, SECRET, Amazon, signed_headers
 from tests.connector_app.test_every_call import good
 from tests.connector_app.test_shopper_authorization import PATH as AUTHORIZATION
 from tests.connector_app.test_shopper_authorization import recommending
+from tests.shoppers.accounts import add_account
 
 AS_AMAZON = "as Amazon"
 
@@ -99,10 +100,7 @@ def test_the_connector_answers_as_its_document_says(document: Any, path: str, mo
 def test_the_answer_to_a_good_call_is_the_documents(document: Any, retailer: Engine, path: str) -> None:
     """What random keys never reach: a visitor, an accepted scan, the details of an account, a reduced amount."""
     with retailer.begin() as connection:
-        connection.execute(
-            text("insert into loyalty_account values ('card', 'hash', 'Points', 'ana') on conflict do nothing")
-        )
-        connection.execute(text("insert into loyalty_promotion values ('card', 'P') on conflict do nothing"))
+        add_account(connection, "card", "a card", "Points", "ana", ["P"])
     body = good(path)
     if path == AUTHORIZATION:
         body = recommending(

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from tests.connector_app.conftest import Amazon, cart_body, line, new_uuid
 from tests.connector_app.test_purchases import lines, row
+from tests.shoppers.accounts import add_account
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,11 @@ def berlin(retailer: Engine) -> Engine:
         " values ('CLUB', 'STORE-DE', 'BASKET_PERCENTAGE', 0.1, true, true, '2026-01-01Z', 'a tenth for members')",
         "insert into promotion (promotion_id, store_id, kind, amount, minimum_amount, stacks, stacking_order,"
         " valid_from) values ('FIVE', 'STORE-DE', 'BASKET_AMOUNT', 5, 20, true, 1, '2026-01-01Z')",
-        "insert into loyalty_account (loyalty_id, key_hash, provider) values ('MEMBER-1', 'a hash', 'the club')",
-        "insert into loyalty_promotion values ('MEMBER-1', 'CLUB')",
     )
     with retailer.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
+        add_account(connection, "MEMBER-1", "a card", "the club", None, ["CLUB"])
     return retailer
 
 
@@ -47,6 +47,9 @@ def test_a_members_cart_is_stored_with_every_promotion_and_the_tax_inside(amazon
     )
     assert amazon.purchases(body).status_code == 201
     trip = body["idempotentShoppingTripId"]
+    with berlin.connect() as connection:
+        kept = connection.execute(text("select raw_body::text from purchase where shopping_trip_id = :t"), {"t": trip})
+        assert ("MEMBER-1" in (said := kept.scalar_one()), "loyalty-" in said) == (False, True), "kept without the id"
     wine, ham = lines(berlin, trip)
     # 12.00 - 4.00 - 0.80 = 7.20; 10.00 - 1.00 = 9.00; 5.00 by 12 to 10: 2.73 and 2.27
     assert [(one["promotion_id"], one["amount"]) for one in wine["promotions"]] == [

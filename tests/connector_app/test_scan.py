@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from backroom.shoppers.registry import key_hash, register
+from backroom.shoppers.registry import register
 from tests.connector_app.conftest import MISSING, NOW, TOKENS, Amazon, changed, new_uuid, scan_code
 from tests.connector_app.test_validation import A_UUID, BAD_INSTANTS, BAD_NAMES, BAD_UUIDS, about
+from tests.shoppers.accounts import add_account
 
 SCAN, DETAILS = "/v1/identity/scan", "/v1/identity/scan/details"
 
@@ -29,20 +30,8 @@ def accounts(retailer: Engine) -> None:
             ("ana-2", "BlueClub", "ana", True),
             ("closed-1", "GreenPoints", None, False),
         ):
-            connection.execute(
-                text("insert into loyalty_account values (:id, :hash, :provider, :shopper, :active)"),
-                {
-                    "id": loyalty_id,
-                    "hash": key_hash(f"{loyalty_id} card".encode()),
-                    "provider": provider,
-                    "shopper": shopper_id,
-                    "active": active,
-                },
-            )
-        for loyalty_id, promotion_id in (("gold-7", "P2"), ("gold-7", "P1"), ("ana-2", "P3"), ("ana-1", "P3")):
-            connection.execute(
-                text("insert into loyalty_promotion values (:a, :p)"), {"a": loyalty_id, "p": promotion_id}
-            )
+            promotions = {"gold-7": ["P2", "P1"], "ana-2": ["P3"], "ana-1": ["P3"]}.get(loyalty_id, [])
+            add_account(connection, loyalty_id, f"{loyalty_id} card", provider, shopper_id, promotions, active=active)
 
 
 def coded(value: str | bytes) -> str:
@@ -198,10 +187,12 @@ def test_a_scan_event_gets_its_first_answer_again(amazon: Amazon, retailer: Engi
     body = scan_body(value)
     first = scan(amazon, body)
     with retailer.begin() as connection:
-        connection.execute(text("update loyalty_account set active = not active where loyalty_id = 'gold-7'"))
+        add_account(connection, "gold-7", "gold-7 card", "GreenPoints", None, ["P2", "P1"], active=False)
     again = scan(amazon, {**body, "requestId": new_uuid()})
     with retailer.begin() as connection:
-        connection.execute(text("update loyalty_account set active = true where loyalty_id = 'gold-7'"))
+        kept = connection.execute(text("select convert_from(response_body, 'UTF8') from identity_answer")).scalars()
+        assert [said for said in kept if "gold-7" in said] == [], "answers are kept without the account's id"
+        add_account(connection, "gold-7", "gold-7 card", "GreenPoints", None, ["P2", "P1"])
     assert (again.status_code, again.data) == (200, first.data)
 
 

@@ -18,6 +18,9 @@ from backroom.catalog.source import Source
 from backroom.catalog.sync import start_run
 from backroom.purchases import price_views
 from backroom.purchases.price_sync import sync_files
+from backroom.settings import settings
+from backroom.shoppers.loyalty_index import account_index
+from backroom.shoppers.sealing import seal_of
 from backroom_stack.store_world import load_retailer_side
 from tests.connector_app.conftest import wait_until_ready
 from tests.sandbox_fixtures import SMALL_WORLD_DATE, SandboxClient
@@ -28,7 +31,7 @@ OPENING = datetime(2026, 11, 23, 5, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def played(database: Engine, sandbox: SandboxClient, small_world: Path, tmp_path_factory: Any) -> Iterator[list[Any]]:
     """The sandbox's books of both stores after the day."""
-    load_retailer_side(database, small_world, source_at=OPENING)
+    load_retailer_side(database, seal_of(settings()), small_world, source_at=OPENING)
     day = date.fromisoformat(SMALL_WORLD_DATE)
     start_run(database, source=Source(str(small_world / "catalog")), business_date=day, now=OPENING)
     log = tmp_path_factory.mktemp("connector") / "log"
@@ -128,7 +131,8 @@ def test_loyalty_cards_were_recognised_and_came_back_with_the_cart(played: list[
                 ),
                 {"trip": trip_id},
             ).scalar_one()
-            assert came_back == ([scan["loyalty_id"]] if scan["loyalty_id"] else [])
+            named = scan["loyalty_id"]
+            assert came_back == ([account_index(seal_of(settings()), named)] if named else [])
 
 
 def test_the_demos_files_are_known_as_the_source_of_its_prices(

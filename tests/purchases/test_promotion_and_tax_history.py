@@ -25,6 +25,7 @@ from backroom.purchases.shelf import Shelves
 from backroom.reviews.cases import decide
 from backroom.settings import Settings
 from tests.purchases.price_world import add_store, alerts, instant, iso, open_questions, write
+from tests.shoppers.accounts import add_account
 
 OLD = "2026-01-01T00:00:00Z"
 FOOD = f"S1,FOOD,NY,0.05,{OLD},"
@@ -184,13 +185,7 @@ def test_a_baskets_own_promotion_counts_also_where_it_is_given_after_the_trip(bo
 
 def test_promotions_of_a_loyalty_account_keep_their_versions_for_it(book: Engine, tmp_path: Path) -> None:
     with book.begin() as connection:
-        connection.execute(
-            text(
-                "insert into loyalty_account (loyalty_id, key_hash, provider) values ('CLUB-1', 'h', 'club')"
-                " on conflict do nothing"
-            )
-        )
-        connection.execute(text("insert into loyalty_promotion values ('CLUB-1', 'CLUB') on conflict do nothing"))
+        add_account(connection, "CLUB-1", "h", "club", None, ["CLUB"])
     header = "promotion_id,store_id,kind,item_sku,shopping_trip_id,percentage,valid_from,valid_to,description,loyalty\n"
     for off, now in (("0.1", NINE), ("0.2", TEN)):
         line = f"CLUB,S1,LINE_PERCENTAGE,A,,{off},{OLD},,,true\n"

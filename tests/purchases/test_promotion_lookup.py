@@ -16,6 +16,7 @@ from backroom.purchases.cart_facts import look_up
 from backroom.purchases.price_lookup import products_of, promotions_for
 from backroom.purchases.pricing import CartItem
 from backroom.purchases.promotions import Promotion
+from tests.shoppers.accounts import add_account
 
 END = datetime(2026, 3, 22, 17, 9, tzinfo=UTC)
 BY_CARD = AuthEvent("11111111-1111-4111-8111-111111111111", by_app=False)
@@ -67,19 +68,9 @@ def offers(stores: Engine) -> Engine:
             )
         )
         connection.execute(text("insert into shopper (shopper_id, type) values ('ana', 'SHOPPER'), ('bo', 'SHOPPER')"))
-        connection.execute(
-            text(
-                "insert into loyalty_account (loyalty_id, key_hash, provider, shopper_id, active) values"
-                " ('CLUB-1', 'h1', 'club', null, true), ('CLUB-2', 'h2', 'club', 'ana', true),"
-                " ('CLUB-9', 'h9', 'club', 'bo', false)"
-            )
-        )
-        connection.execute(
-            text(
-                "insert into loyalty_promotion values ('CLUB-1', 'CLUB'), ('CLUB-1', 'CLUB-LINE'), ('CLUB-2', 'CLUB'),"
-                " ('CLUB-9', 'CLUB')"
-            )
-        )
+        add_account(connection, "CLUB-1", "h1", "club", None, ["CLUB", "CLUB-LINE"])
+        add_account(connection, "CLUB-2", "h2", "club", "ana", ["CLUB"])
+        add_account(connection, "CLUB-9", "h9", "club", "bo", ["CLUB"], active=False)
     return stores
 
 

@@ -26,6 +26,7 @@ from backroom.purchases.recording import Recorded, Recorder, Taken
 from backroom.purchases.shelf import Shelves
 from backroom.purchases.storing import Purchase
 from tests.purchases.carts import applied
+from tests.shoppers.accounts import add_account
 
 START, END = datetime(2026, 3, 22, 17, tzinfo=UTC), datetime(2026, 3, 22, 17, 9, tzinfo=UTC)
 NOW = datetime(2026, 3, 22, 17, 10, tzinfo=UTC)
@@ -498,13 +499,8 @@ def test_a_loyalty_promotion_is_looked_up_for_those_who_may_have_it(world: Engin
     club = Promotion(f"{shop}-club", "LINE_PERCENTAGE", Decimal("0.5"), item_skus=frozenset("A"))
     add_promotion(world, shop, club, "2026-01-01Z", loyalty=True)
     card = f"CLUB-{shop}"
-    run(
-        world,
-        "insert into loyalty_account (loyalty_id, key_hash, provider) values (:id, :hash, 'club')",
-        id=card,
-        hash=f"h{card}",
-    )
-    run(world, "insert into loyalty_promotion values (:id, :promotion)", id=card, promotion=club.promotion_id)
+    with world.begin() as connection:
+        add_account(connection, card, f"card of {card}", "club", None, [club.promotion_id])
     scanned = AuthEvent(str(uuid.uuid4()), by_app=True, shopper_id=card, shopper_type="LOYALTY")
     member, stranger, other_item = cart(shop, events=(BY_CARD, scanned)), cart(shop), cart(shop, "B")
     for trip in (member, stranger, other_item):

@@ -14,9 +14,11 @@ from sqlalchemy import Engine, text
 from backroom.errors import BackroomError, ConfigurationError
 from backroom.settings import settings
 from backroom.shoppers import contacts, privacy, retention
-from backroom.shoppers.sealing import Seal
+from backroom.shoppers.loyalty_index import account_index
+from backroom.shoppers.sealing import Seal, seal_of
 from tests.connector_app.portal.conftest import PRIVACY_KEY
 from tests.connector_app.portal.shopping import NOW, Shopping, shopping_over
+from tests.shoppers.accounts import add_account
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -80,10 +82,8 @@ def test_what_is_no_address_is_refused(world: Shopping, wrong: str) -> None:
 def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world: Shopping, dag_bag: DagBag) -> None:
     world.shopper("person-to-erase", "gone@shopper.test")
     first, second = world.trip("person-to-erase"), world.trip("person-to-erase", card="card-to-erase")
-    world.run(
-        "insert into loyalty_account (loyalty_id, key_hash, provider, shopper_id) values ('loyalty-to-erase', 'h', 'p',"
-        " 'person-to-erase')"
-    )
+    with world.engine.begin() as connection:
+        add_account(connection, "loyalty-to-erase", "a card", "p", "person-to-erase")
     world.run(
         "insert into payment_instrument (shopper_id, processor, customer_token, method_token, brand, last_four,"
         " created_at) values ('person-to-erase', 'SANDBOX', 'cus', 'pm', 'VISA', '4242', :at)", at=NOW,
@@ -99,8 +99,11 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
     assert everything(world.engine) == before
     assert dag.test(logical_date=NOW + timedelta(seconds=1), run_conf={"dry_run": False}).state == "success"
     after = everything(world.engine)
-    for name in ("person-to-erase", "card-to-erase", "loyalty-to-erase", "gone@shopper"):
-        assert (name in before or name == "gone@shopper", name in after) == (True, False), name
+    account = account_index(seal_of(settings()), "loyalty-to-erase")
+    for name in ("person-to-erase", "card-to-erase", account):
+        assert (name in before, name in after) == (True, False), name
+    for name in ("loyalty-to-erase", "gone@shopper"):
+        assert name not in before, "sealed"
     rows = world.rows(
         "select shopper_id, total, raw_body from purchase where shopping_trip_id in (:a, :b)", a=first, b=second
     )
@@ -146,6 +149,7 @@ def test_a_card_that_only_its_authorization_tells_is_told_of_held_for_its_visit_
     with world.engine.connect() as connection:
         told = privacy.export(connection, world.seal, world.seal.index("heard@shopper.test"), now=NOW)
     assert [one["shopping_trip_id"] for one in told["trips"]] == [trip]
+    assert [(one["card"], one["authorized"]) for one in told["card_authorizations"]] == [("card-heard-of", True)]
     ask(world, "heard@shopper.test")
     assert privacy.erase_asked(world.engine, now=NOW - timedelta(hours=30)) == {"HELD": 1}
     assert world.rows("select problem from privacy_request where state = 'HELD'") == [

@@ -14,7 +14,8 @@ from backroom_stack.secrets_file import load_or_make, write_private
 from backroom_stack.shell_environment import exports
 
 
-def test_it_names_the_stand_ins_and_the_secrets_that_were_made(tmp_path: Path) -> None:
+def test_it_names_the_stand_ins_and_the_secrets_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BACKROOM_PRIVACY_KEYS", raising=False)
     secrets = load_or_make(tmp_path)
     write_private(tmp_path / URL_FILE, "postgresql://owner:it's@127.0.0.1:5999/backroom")
     lines = exports(Settings(home=tmp_path, aws_port=5998, sandbox_port=5997))

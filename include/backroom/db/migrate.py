@@ -14,12 +14,16 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_262_517  # of pg_advisory_lock: two upgrades at once run one after the other
 
 
-def upgrade(engine: Engine) -> str:
-    """Applies what is missing, in one transaction. Returns the revision it ends at."""
+def upgrade(engine: Engine, *, privacy_keys: str | None = None) -> str:
+    """Applies what is missing, in one transaction. Returns the revision it ends at.
+
+    `privacy_keys`: what names people is sealed with them; None: with those of the settings.
+    """
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config = alembic_config()
         config.attributes["connection"] = connection
+        config.attributes["privacy_keys"] = privacy_keys
         command.upgrade(config, "head")
         return str(MigrationContext.configure(connection).get_current_revision())
 

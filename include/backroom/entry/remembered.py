@@ -16,17 +16,23 @@ from sqlalchemy import Connection, Row, text
 
 from backroom.amazon import exact_json
 from backroom.reviews.cases import open_case
+from backroom.settings import settings
 from backroom.shoppers.registry import key_hash
+from backroom.shoppers.sealing import seal_of
 
 
 @dataclass(frozen=True)
 class Answer:
-    """HTTP status 200 or 401 and the exact body. `reason` is for the log, `shopper_id` for whoever looks it up."""
+    """HTTP status 200 or 401 and the exact body. `reason` is for the log, `shopper_id` for whoever looks it up.
+
+    `sealed`: the body as it is kept, where it names a loyalty account; None: as it is.
+    """
 
     status: int
     body: bytes
     reason: str
     shopper_id: str | None = None
+    sealed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def _keep(connection: Connection, call: Call, answer: Answer, now: datetime) -> 
             "status": answer.status,
             "reason": answer.reason,
             "shopper_id": answer.shopper_id,
-            "body": answer.body,
+            "body": answer.body if answer.sealed is None else answer.sealed.encode(),
             "raw_body": exact_json.dumps(call.raw_body),
             "now": now,
         },
@@ -109,4 +115,7 @@ def _repeat(connection: Connection, call: Call, prior: Row) -> Answer:
             choices=[("seen", "nothing changes: the first answer stands")],
             now=call.at,
         )
-    return Answer(prior.status, bytes(prior.response_body), "REPEATED")
+    body = bytes(prior.response_body)
+    if not body.startswith(b"{"):
+        body = seal_of(settings()).open(body.decode()).encode()
+    return Answer(prior.status, body, "REPEATED")

@@ -7,7 +7,7 @@ only for a scan at the entry (ours).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,10 @@ from sqlalchemy import Connection, text
 from backroom.entry.decision import GateRules, Reason
 from backroom.entry.recognition import ShownKey, recognise
 from backroom.entry.remembered import Answer, Call, answer_once, body_of
+from backroom.settings import settings
+from backroom.shoppers.loyalty_index import key_index
 from backroom.shoppers.registry import key_hash
+from backroom.shoppers.sealing import seal_of
 
 LOYALTY = "LOYALTY_ACCOUNT"
 
@@ -47,14 +50,16 @@ def _decide(connection: Connection, scan: Scan, rules: GateRules, now: datetime)
         kind = "CASH" if found.shopper.type == "CASH_SHOPPER" else found.shopper.type
         return _accept(found.shopper.shopper_id, kind, found.reason, found.shopper.shopper_id)
     if found.reason is Reason.UNKNOWN_KEY:
-        account = connection.execute(_ACCOUNT, {"key_hash": key_hash(scan.value)}).one_or_none()
+        seal = seal_of(settings())
+        account = connection.execute(_ACCOUNT, {"key": key_index(seal, key_hash(scan.value))}).one_or_none()
         if account is not None:
-            return _accept(account.loyalty_id, "LOYALTY", LOYALTY, account.shopper_id)
+            answer = _accept(seal.open(account.loyalty_id_sealed), "LOYALTY", LOYALTY, account.shopper_id)
+            return replace(answer, sealed=seal.seal(answer.body.decode()))
     shopper_id = found.shopper.shopper_id if found.shopper else None
     return Answer(200, body_of({"action": "REJECT"}), found.reason, shopper_id)
 
 
-_ACCOUNT = text("select loyalty_id, shopper_id from loyalty_account where key_hash = :key_hash and active")
+_ACCOUNT = text("select loyalty_id_sealed, shopper_id from loyalty_account where key_index = :key and active")
 
 
 def _accept(result_id: str, kind: str, reason: str, shopper_id: str | None) -> Answer:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from backroom.entry.gate import UnknownStore
+from backroom.settings import settings
+from backroom.shoppers.loyalty_index import account_index
+from backroom.shoppers.sealing import seal_of
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,11 @@ class ScanDetails:
 def scan_details(connection: Connection, store_id: str, result_id: str, result_type: str) -> ScanDetails | None:
     """Of the account itself (LOYALTY), else of all accounts of that shopper; None where there is no open account.
 
-    Where a shopper has several, the provider is that of the first by id. Raises UnknownStore.
+    Where a shopper has several, the provider is that of the oldest. Raises UnknownStore.
     """
-    found = connection.execute(
-        _DETAILS, {"store_id": store_id, "id": result_id, "by_account": result_type == "LOYALTY"}
-    ).one()
+    by_account = result_type == "LOYALTY"
+    sought = account_index(seal_of(settings()), result_id) if by_account else result_id
+    found = connection.execute(_DETAILS, {"store_id": store_id, "id": sought, "by_account": by_account}).one()
     if not found.store_active:
         raise UnknownStore(store_id)
     return None if found.provider is None else ScanDetails(found.provider, tuple(found.promotion_ids))
@@ -32,11 +35,11 @@ def scan_details(connection: Connection, store_id: str, result_id: str, result_t
 
 _DETAILS = text("""
     with account as (
-        select loyalty_id, provider from loyalty_account
-        where active and case when :by_account then loyalty_id = :id else shopper_id = :id end
+        select account_index, provider, created_at from loyalty_account
+        where active and case when :by_account then account_index = :id else shopper_id = :id end
     )
     select (select active from store where store_id = :store_id) as store_active,
-           (select provider from account order by loyalty_id limit 1) as provider,
-           array(select distinct promotion_id from loyalty_promotion join account using (loyalty_id)
+           (select provider from account order by created_at, account_index limit 1) as provider,
+           array(select distinct promotion_id from loyalty_promotion join account using (account_index)
                  order by promotion_id) as promotion_ids
 """)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from backroom.db.serving import Statement
 from backroom.purchases.barcodes import spellings
 from backroom.purchases.cart import Cart, GateRecord
+from backroom.purchases.loyalty_cards import scanned_accounts
 from backroom.purchases.pricing import CartItem, Product
 from backroom.purchases.promotions import Promotion
 
@@ -71,11 +72,11 @@ _FACTS = Statement("""
             from (
                 select promotion.*, offers.item_skus,
                        case when promotion.loyalty then (
-                           select coalesce(json_agg(json_build_array(account.loyalty_id, account.shopper_id)), '[]')
-                           from loyalty_promotion as given join loyalty_account as account using (loyalty_id)
+                           select coalesce(json_agg(json_build_array(account.account_index, account.shopper_id)), '[]')
+                           from loyalty_promotion as given join loyalty_account as account using (account_index)
                            where given.promotion_id = coalesce(promotion.version_of, promotion.promotion_id)
                              and account.active
-                             and (account.loyalty_id = any(%(loyalty_ids)s::text[])
+                             and (account.account_index = any(%(accounts)s::text[])
                                   or account.shopper_id = any(%(shopper_ids)s::text[])
                                   or account.shopper_id in (select shopper_id from gate_decision
                                       where auth_event_id = any(%(auth_event_ids)s::text[])))
@@ -93,7 +94,7 @@ _FACTS = Statement("""
 
 @dataclass(frozen=True, slots=True)
 class OfferedPromotion:
-    """A promotion in force; `given_to` are the (loyalty id, shopper id) it is for, None where it is for everyone."""
+    """A promotion in force; `given_to` are the (account index, shopper id) it is for, None where it is for everyone."""
 
     promotion: Promotion
     given_to: tuple[tuple[str, str | None], ...] | None
@@ -116,13 +117,14 @@ class CartFacts:
 
     def promotions(self, cart: Cart, shopper_id: str | None) -> list[Promotion]:
         """Those that count for the trip: loyalty ones where the cart or its shopper holds an account that has them."""
+        scanned = scanned_accounts(cart)
         return [
             offer.promotion
             for offer in self.offers
             if offer.given_to is None
             or any(
-                loyalty_id in cart.loyalty_ids or (holder is not None and holder == shopper_id)
-                for loyalty_id, holder in offer.given_to
+                account in scanned or (holder is not None and holder == shopper_id)
+                for account, holder in offer.given_to
             )
         ]
 
@@ -139,7 +141,7 @@ def look_up(database: Engine | Connection, cart: Cart) -> CartFacts:
             "items": orjson.dumps(items).decode(),
             "auth_event_ids": [event.auth_event_id for event in cart.auth_events],
             "shopper_ids": [event.shopper_id for event in cart.auth_events if event.shopper_id],
-            "loyalty_ids": list(cart.loyalty_ids),
+            "accounts": scanned_accounts(cart),
         },
     )
     return CartFacts(
@@ -211,5 +213,5 @@ def _offer(  # the columns of _FACTS' promotions
             stacking_order,
             description,
         ),
-        None if given_to is None else tuple((str(loyalty_id), holder) for loyalty_id, holder in given_to),
+        None if given_to is None else tuple((str(account), holder) for account, holder in given_to),
     )

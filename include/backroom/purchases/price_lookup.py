@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from backroom.purchases.barcodes import spellings
 from backroom.purchases.cart import Cart, owner_of
+from backroom.purchases.loyalty_cards import scanned_accounts
 from backroom.purchases.pricing import Product
 from backroom.purchases.promotions import Promotion
 
@@ -48,9 +49,9 @@ _PROMOTIONS = text("""
     from applicable join promotion using (promotion_id)
     where valid_from <= :at and (valid_to is null or valid_to > :at)
       and (not loyalty or exists (
-          select from loyalty_promotion as given join loyalty_account as account using (loyalty_id)
+          select from loyalty_promotion as given join loyalty_account as account using (account_index)
           where given.promotion_id = coalesce(promotion.version_of, promotion.promotion_id) and account.active
-            and (account.loyalty_id = any(cast(:loyalty_ids as text[])) or account.shopper_id = :shopper_id)))
+            and (account.account_index = any(cast(:accounts as text[])) or account.shopper_id = :shopper_id)))
 """)
 
 
@@ -101,7 +102,7 @@ def promotions_for(
             "store_id": cart.store_id,
             "trip_id": cart.shopping_trip_id,
             "at": cart.ended_at,
-            "loyalty_ids": list(cart.loyalty_ids),
+            "accounts": scanned_accounts(cart),
             "shopper_id": shopper_id,
         },
     )

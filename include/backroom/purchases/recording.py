@@ -28,6 +28,7 @@ from backroom.purchases.cart_cases import (
     doubt_about_payer,
 )
 from backroom.purchases.cart_facts import CartFacts, look_up
+from backroom.purchases.loyalty_cards import kept_body
 from backroom.purchases.payer_proof import known_payer
 from backroom.purchases.pricing import PricedCart, Problem, price_cart
 from backroom.purchases.shelf import Shelves
@@ -166,7 +167,7 @@ class Recorder:
             shelf.time_zone,
             state_of(cart, owner, priced),
             new_id(),
-            raw_body,
+            kept_body(cart, raw_body),
             now,
             shelf.version,
         )
@@ -224,7 +225,7 @@ def record_purchase(
         facts.time_zone,
         state_of(cart, owner, priced),
         new_id(),
-        raw_body,
+        kept_body(cart, raw_body),
         now,
     )
     if _store_and_ask(database, purchase, doubt):
@@ -272,7 +273,7 @@ def _repeat(database: Engine | Connection, cart: Cart, raw_body: str, facts: Car
         return Recorded(facts.response_body, "REPEATED")
     if isinstance(database, Engine):
         with transaction(database) as connection:
-            ask_about_another_cart(connection, cart, raw_body)
+            ask_about_another_cart(connection, cart, kept_body(cart, raw_body))
     else:
-        ask_about_another_cart(database, cart, raw_body)
+        ask_about_another_cart(database, cart, kept_body(cart, raw_body))
     return Recorded(facts.response_body, "DIFFERENT_CART")

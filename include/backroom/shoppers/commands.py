@@ -16,8 +16,10 @@ from backroom.command_line import needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.money import round_amount
+from backroom.settings import settings
 from backroom.shoppers import card_commands, privacy_commands, registry
 from backroom.shoppers.loyalty import load_loyalty
+from backroom.shoppers.sealing import seal_of
 
 app = typer.Typer(help="Who may enter: shoppers, flags, recognition keys, loyalty.", no_args_is_help=True)
 
@@ -42,7 +44,7 @@ def load_loyalty_accounts(file: Path) -> None:
     """Add or replace the loyalty accounts of a loyalty.json with their promotions. All of it or nothing."""
     check_reachable(engine())
     with engine().begin() as connection:
-        count = load_loyalty(connection, file)
+        count = load_loyalty(connection, seal_of(settings()), file)
     typer.echo(f"{count} loyalty accounts loaded from {file}")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from backroom.errors import BackroomError
+from backroom.shoppers.loyalty_index import key_index
 from backroom.shoppers.sealing import Seal
 from backroom.shoppers.sign_in_tables import shopper_contact
 
@@ -113,12 +114,12 @@ _OF_ACCOUNT: Final = text(
     """
     select c.address_sealed, c.language from loyalty_account l
     join shopper_contact c on c.holder_kind = 'SHOPPER' and c.holder_id = l.shopper_id
-    where l.key_hash = :key_hash and l.active
+    where l.key_index = :key_index and l.active
     """
 )
 
 
 def of_loyalty_number(connection: Connection, seal: Seal, key_hash: str) -> tuple[str, str] | None:
     """(address, language) of the shopper who holds the account whose number has that hash."""
-    row = connection.execute(_OF_ACCOUNT, {"key_hash": key_hash}).one_or_none()
+    row = connection.execute(_OF_ACCOUNT, {"key_index": key_index(seal, key_hash)}).one_or_none()
     return None if row is None else (seal.open(row.address_sealed), row.language)

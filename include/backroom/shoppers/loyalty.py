@@ -1,6 +1,7 @@
 """Loyalty accounts: what a scanned card or code stands for, and the promotions that the account has been given.
 
-Scanned values are kept as hashes only, like recognition keys. Whether a promotion is in force is the price book's.
+Scanned values are kept as keyed hashes only; ids are sealed, and found by a keyed hash. Whether a promotion is in force
+is the price book's.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
 from backroom.errors import SourceFileError
+from backroom.shoppers.loyalty_index import account_index, key_index
 from backroom.shoppers.registry import LONGEST_KEY, key_hash
+from backroom.shoppers.sealing import Seal
 from backroom.shoppers.tables import loyalty_account, loyalty_promotion
 from backroom.source_files import Identifier, SourceRow, read_json_list
 
 AT_ONCE = 1000
 
 
-def load_loyalty(connection: Connection, path: Path) -> int:
+def load_loyalty(connection: Connection, seal: Seal, path: Path) -> int:
     """Adds the accounts of a loyalty.json, or replaces those of the same id with their promotions; how many.
 
     Accounts that the file does not name stay. Raises SourceFileError, and then nothing has changed if the caller
@@ -30,24 +33,24 @@ def load_loyalty(connection: Connection, path: Path) -> int:
     _check_once(path, entries)
     _check_shoppers(connection, path, entries)
     for start in range(0, len(entries), AT_ONCE):
-        _check_keys_free(connection, path, entries, start)
-    ids = {"ids": [entry.loyalty_id for entry in entries]}
+        _check_keys_free(connection, seal, path, entries, start)
+    ids = {"ids": [account_index(seal, entry.loyalty_id) for entry in entries]}
     known = {
-        loyalty_id: created_at
-        for loyalty_id, created_at in connection.execute(
-            text("delete from loyalty_account where loyalty_id = any(:ids) returning loyalty_id, created_at"), ids
+        index: created_at
+        for index, created_at in connection.execute(
+            text("delete from loyalty_account where account_index = any(:ids) returning account_index, created_at"), ids
         )
     }
     for start in range(0, len(entries), AT_ONCE):
         some = entries[start : start + AT_ONCE]
-        connection.execute(insert(loyalty_account), [entry.row() for entry in some])
-        given = [row for entry in some for row in entry.promotions()]
+        connection.execute(insert(loyalty_account), [entry.row(seal) for entry in some])
+        given = [row for entry in some for row in entry.promotions(seal)]
         if given:
             connection.execute(insert(loyalty_promotion), given)
     if known:
         connection.execute(
-            text("update loyalty_account set created_at = :created_at where loyalty_id = :loyalty_id"),
-            [{"loyalty_id": loyalty_id, "created_at": created_at} for loyalty_id, created_at in known.items()],
+            text("update loyalty_account set created_at = :created_at where account_index = :index"),
+            [{"index": index, "created_at": created_at} for index, created_at in known.items()],
         )
     return len(entries)
 
@@ -70,22 +73,24 @@ class _Entry(SourceRow):
 
     @property
     def hashed(self) -> str:
-        """How the scanned value is kept."""
+        """The scanned value's SHA-256."""
         return key_hash(self.key.encode("utf-8", "surrogatepass"))
 
-    def row(self) -> dict[str, object]:
+    def row(self, seal: Seal) -> dict[str, object]:
         """The account."""
         return {
-            "loyalty_id": self.loyalty_id,
-            "key_hash": self.hashed,
+            "account_index": account_index(seal, self.loyalty_id),
+            "loyalty_id_sealed": seal.seal(self.loyalty_id),
+            "key_index": key_index(seal, self.hashed),
             "provider": self.provider,
             "shopper_id": self.shopper_id,
             "active": self.active,
         }
 
-    def promotions(self) -> list[dict[str, object]]:
+    def promotions(self, seal: Seal) -> list[dict[str, object]]:
         """What it has been given, each once."""
-        return [{"loyalty_id": self.loyalty_id, "promotion_id": one} for one in dict.fromkeys(self.promotion_ids)]
+        index = account_index(seal, self.loyalty_id)
+        return [{"account_index": index, "promotion_id": one} for one in dict.fromkeys(self.promotion_ids)]
 
 
 def _check_once(path: Path, entries: list[_Entry]) -> None:
@@ -113,16 +118,21 @@ def _check_shoppers(connection: Connection, path: Path, entries: list[_Entry]) -
             )
 
 
-def _check_keys_free(connection: Connection, path: Path, entries: list[_Entry], start: int) -> None:
+def _check_keys_free(connection: Connection, seal: Seal, path: Path, entries: list[_Entry], start: int) -> None:
     """No key may belong to an account that the file leaves as it is."""
-    some = {entry.hashed: (number, entry) for number, entry in enumerate(entries[start : start + AT_ONCE], start + 1)}
+    some = {
+        key_index(seal, entry.hashed): (number, entry)
+        for number, entry in enumerate(entries[start : start + AT_ONCE], start + 1)
+    }
     taken = connection.execute(
         text(
-            "select key_hash, loyalty_id from loyalty_account"
-            " where key_hash = any(:hashes) and not loyalty_id = any(:replaced)"
+            "select key_index, loyalty_id_sealed from loyalty_account"
+            " where key_index = any(:keys) and not account_index = any(:replaced)"
         ),
-        {"hashes": list(some), "replaced": [entry.loyalty_id for entry in entries]},
+        {"keys": list(some), "replaced": [account_index(seal, entry.loyalty_id) for entry in entries]},
     )
-    for hashed, owner in taken:
-        number, entry = some[hashed]
-        raise SourceFileError(f"{path}: entry {number}: the key of {entry.loyalty_id!r} already belongs to {owner!r}")
+    for index, sealed in taken:
+        number, entry = some[index]
+        raise SourceFileError(
+            f"{path}: entry {number}: the key of {entry.loyalty_id!r} already belongs to {seal.open(sealed)!r}"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 from sqlalchemy.dialects.postgresql import insert
 
 from backroom.shoppers import contacts
@@ -19,9 +19,24 @@ from backroom.shoppers.sign_in_tables import privacy_request
 
 _EXPORTED: Final = {
     "accounts": "select shopper_id, type, active, flagged, created_at from shopper where shopper_id = any(:shoppers)",
-    "loyalty": "select loyalty_id, provider, active, created_at from loyalty_account where shopper_id = any(:shoppers)",
+    "loyalty": "select loyalty_id_sealed, provider, active, created_at from loyalty_account"
+    " where shopper_id = any(:shoppers) order by created_at",
     "entry_keys": "select kind, store_id, created_at, expires_at, revoked from recognition_key"
     " where shopper_id = any(:shoppers) order by created_at",
+    "payment_instruments": "select processor, brand, last_four, active, created_at from payment_instrument"
+    " where shopper_id = any(:shoppers) order by created_at",
+    "gate_decisions": "select store_id, auth_event_at, status = 200 as admitted, reason, received_at from gate_decision"
+    " where shopper_id = any(:shoppers) order by auth_event_at",
+    "scans": "select operation, store_id, status = 200 as answered, received_at from identity_answer"
+    " where shopper_id = any(:shoppers) order by received_at",
+    "holds": "select store_id, shopping_trip_id, amount, currency, state, intended_at from preauthorization"
+    " where shopper_id = any(:shoppers) order by intended_at",
+    "card_authorizations": "select a.store_id, a.shopping_trip_id, a.shopper_identity as card, a.authorized, a.reason,"
+    " a.amount, a.currency, a.received_at from shopper_authorization a where a.shopper_identity = any(:cards)"
+    " or a.shopping_trip_id in (select p.shopping_trip_id from purchase p where {own}) order by a.received_at",
+    "sign_ins": "select asked_at, state, used_at from sign_in_link where address_index = :index order by asked_at",
+    "sessions": "select began_at, seen_at, ended_at from portal_session where address_index = :index order by began_at",
+    "erasures_asked": "select asked_at, state, problem from privacy_request where address_index = :index",
     "trips": "select shopping_trip_id, store_id, entry_method, trip_started_at, trip_ended_at, currency, list_total,"
     " promotion_total, tax_total, total, state from purchase p where {own} order by trip_ended_at",
     "items": "select l.shopping_trip_id, l.line_number, l.item_sku, l.quantity, l.unit, l.total from purchase_line l"
@@ -42,10 +57,11 @@ _EXPORTED: Final = {
 def export(connection: Connection, seal: Seal, address_index: str, *, now: datetime) -> dict[str, Any]:
     """Everything that is kept about whom the address stands for, as JSON values. Amounts and times as exact text."""
     holders = contacts.holders_of(connection, address_index)
+    values = {**values_of_holders(holders), "index": address_index}
     found: dict[str, Any] = {"made_at": now.isoformat(), "addresses": _addresses(connection, seal, address_index)}
     for name, query in _EXPORTED.items():
-        rows = connection.execute(text(query.format(own=OWN)), values_of_holders(holders)).mappings()
-        found[name] = [{column: _plain(value) for column, value in row.items()} for row in rows]
+        rows = connection.execute(text(query.format(own=OWN)), values).mappings()
+        found[name] = [_row(seal, row) for row in rows]
     return found
 
 
@@ -136,6 +152,13 @@ def _addresses(connection: Connection, seal: Seal, index: str) -> list[dict[str,
         }
         for row in connection.execute(query, {"index": index})
     ]
+
+
+def _row(seal: Seal, row: RowMapping) -> dict[str, Any]:
+    return {
+        name.removesuffix("_sealed"): seal.open(value) if name.endswith("_sealed") else _plain(value)
+        for name, value in row.items()
+    }
 
 
 def _plain(value: Any) -> Any:

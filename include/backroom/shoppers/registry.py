@@ -20,6 +20,8 @@ from sqlalchemy.dialects.postgresql import insert
 from backroom.audit import trail
 from backroom.entry.scan_code import parse_scan_code
 from backroom.errors import BackroomError, SourceFileError
+from backroom.settings import settings
+from backroom.shoppers.sealing import seal_of
 from backroom.shoppers.tables import recognition_key, shopper
 from backroom.source_files import Identifier, SourceRow, read_json_list
 
@@ -187,7 +189,7 @@ def get_shopper(connection: Connection, shopper_id: str, *, now: datetime) -> Sh
         keys=_pairs(connection, _KEYS_BY_KIND, asked),
         at_one_store_only=_pairs(connection, _KEYS_BY_STORE, asked),
         owes=_pairs(connection, _OWES, asked),
-        loyalty_accounts=list(connection.scalars(text(_LOYALTY), asked)),
+        loyalty_accounts=_loyalty_accounts(connection, shopper_id),
     )
 
 
@@ -201,7 +203,12 @@ _OWES = (
     "select currency, sum(outstanding) from debt where shopper_id = :shopper_id and outstanding > 0"
     " group by currency order by currency"
 )
-_LOYALTY = "select loyalty_id from loyalty_account where shopper_id = :shopper_id and active order by loyalty_id"
+_LOYALTY = text("select loyalty_id_sealed from loyalty_account where shopper_id = :shopper_id and active")
+
+
+def _loyalty_accounts(connection: Connection, shopper_id: str) -> list[str]:
+    sealed = list(connection.scalars(_LOYALTY, {"shopper_id": shopper_id}))
+    return sorted(seal_of(settings()).open(one) for one in sealed) if sealed else []
 
 
 def _pairs(connection: Connection, query: str, asked: dict[str, Any]) -> dict[str, Any]:

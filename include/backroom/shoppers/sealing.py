@@ -1,4 +1,4 @@
-"""Addresses at rest: encrypted with a key of the environment, found by a keyed hash.
+"""Addresses and loyalty ids at rest: encrypted with a key of the environment, found by a keyed hash.
 
 Keys turn: the newest seals, all of them open. The index comes from the oldest, so that it outlives every turn.
 """
@@ -63,7 +63,9 @@ class Seal:
 def seal_of(config: Settings) -> Seal:
     """By the settings. Raises ConfigurationError where no key is set."""
     if config.privacy_keys is None:
-        raise ConfigurationError("BACKROOM_PRIVACY_KEYS is not set: shoppers' addresses are kept sealed with it only")
+        raise ConfigurationError(
+            "BACKROOM_PRIVACY_KEYS is not set: shoppers' addresses and loyalty ids are kept sealed with it only"
+        )
     return _seal(config.privacy_keys.get_secret_value())
 
 

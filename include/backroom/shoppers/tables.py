@@ -35,8 +35,9 @@ recognition_key = Table(
 loyalty_account = Table(
     "loyalty_account",
     metadata,
-    Column("loyalty_id", Identifier, primary_key=True, comment="what scanResult.id is for LOYALTY"),
-    Column("key_hash", Text, nullable=False, unique=True, comment="SHA-256 of the scanned value"),
+    Column("account_index", Identifier, primary_key=True, comment="keyed hash of what scanResult.id is for LOYALTY"),
+    Column("loyalty_id_sealed", Text, nullable=False, comment="that id, encrypted"),
+    Column("key_index", Text, nullable=False, unique=True, comment="keyed hash of the SHA-256 of the scanned value"),
     Column("provider", Identifier, nullable=False),
     Column("shopper_id", Identifier, ForeignKey("shopper.shopper_id"), index=True),
     Column("active", Boolean, nullable=False, server_default="true"),
@@ -46,7 +47,9 @@ loyalty_account = Table(
 loyalty_promotion = Table(
     "loyalty_promotion",
     metadata,
-    Column("loyalty_id", Identifier, ForeignKey("loyalty_account.loyalty_id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "account_index", Identifier, ForeignKey("loyalty_account.account_index", ondelete="CASCADE"), nullable=False
+    ),
     Column("promotion_id", Identifier, nullable=False),
-    PrimaryKeyConstraint("loyalty_id", "promotion_id"),
+    PrimaryKeyConstraint("account_index", "promotion_id"),
 )

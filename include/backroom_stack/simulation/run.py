@@ -20,6 +20,7 @@ from backroom.catalog.source import Source
 from backroom.catalog.sync import start_run
 from backroom.errors import BackroomError
 from backroom.settings import Settings
+from backroom.shoppers.sealing import Seal
 from backroom_stack.simulation.checks import Check, check_all
 from backroom_stack.simulation.clock import SharedClock
 from backroom_stack.simulation.crew import ANY_CALL, CAPTURES, NOWHERE, Crew
@@ -165,7 +166,7 @@ class _Simulation:
     def _load(self, start: datetime) -> None:
         world = self._stack.home / "world"
         write_world(world, self._scenario, start)
-        load_retailer_side(self._stack.engine, world)
+        load_retailer_side(self._stack.engine, Seal(self._stack.environment.privacy_keys), world)
         start_run(self._stack.engine, source=Source(str(world / "catalog")), business_date=start.date(), now=start)
         write_stores(world, backroom=False)
         answer = self._http.post(

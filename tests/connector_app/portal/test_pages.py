@@ -30,6 +30,7 @@ from connector_app.portal.pages.visit import OF_PAYMENT, OF_RECEIPT, OPEN_PAGES
 from tests.connector_app.portal.as_portal import as_portal
 from tests.connector_app.portal.conftest import portal_settings
 from tests.connector_app.portal.shopping import NOW, Postbox, Shopping, link_in, shopping_over
+from tests.shoppers.accounts import add_account
 
 
 @dataclass
@@ -148,12 +149,8 @@ def test_asking_for_a_link_is_answered_alike_for_known_and_unknown_and_sends_to_
 
 
 def test_a_loyalty_number_signs_in_by_the_address_of_its_holder(shop: Shop) -> None:
-    from backroom.shoppers.registry import key_hash
-
-    shop.world.run(
-        "insert into loyalty_account (loyalty_id, key_hash, provider, shopper_id) values ('L1', :hash, 'p', 'bo')",
-        hash=key_hash(b"9 4471 02"),
-    )
+    with shop.world.engine.begin() as connection:
+        add_account(connection, "L1", "9 4471 02", "p", "bo", seal=shop.world.seal)
     shop.visit().post("/sign-in", who=" 9 4471 02 ")
     shop.app.config["LINKS"].send()
     assert shop.post.mails[-1].to == "bo@shopper.test"
@@ -480,7 +477,39 @@ def test_a_page_speaks_spanish_where_it_is_wanted_and_no_message_is_missing(shop
 
 
 def test_what_is_known_of_a_shopper_is_told_whole_and_to_them_alone(shop: Shop) -> None:
-    told = json.loads(shop.visit("bo@shopper.test").get("/account/data.json").text)
+    values = {"at": NOW, "said": b"{}"}
+    shop.world.run(
+        "insert into gate_decision (auth_event_id, request_id, store_id, key_hash, auth_event_at, status, reason,"
+        " shopper_id, response_body, raw_body, received_at) values"
+        " ('bo-1', 'r', 'STORE-001', 'secret', :at, 200, 'ADMITTED', 'bo', :said, '{}', :at),"
+        " ('ana-1', 'r', 'STORE-002', 'h', :at, 401, 'X', 'ana', :said, '{}', :at)",
+        **values,
+    )
+    shop.world.run(
+        "insert into identity_answer (operation, idempotency_key, store_id, key_hash, status, reason, shopper_id,"
+        " response_body, raw_body, received_at) values ('SCAN', 'bo-2', 'STORE-001', 'secret', 200, 'x', 'bo', :said,"
+        " '{}', :at)", **values,
+    )  # fmt: skip
+    shop.world.run(
+        "insert into payment_instrument (shopper_id, processor, customer_token, method_token, brand, last_four,"
+        " created_at) values ('bo', 'SANDBOX', 'secret', 'secret', 'VISA', '4242', :at)", at=NOW,
+    )  # fmt: skip
+    shop.world.run(
+        "insert into preauthorization (auth_event_id, store_id, shopper_id, processor, currency, amount, intended_at)"
+        " values ('bo-1', 'STORE-001', 'bo', 'SANDBOX', 'USD', 50, :at)", at=NOW,
+    )  # fmt: skip
+    with shop.world.engine.begin() as connection:
+        add_account(connection, "club-of-bo", "a card of bo", "Club", "bo", seal=shop.world.seal)
+    said = shop.visit("bo@shopper.test").get("/account/data.json").text
+    told = json.loads(said)
+    assert [(one["store_id"], one["admitted"]) for one in told["gate_decisions"]] == [("STORE-001", True)]
+    assert [one["operation"] for one in told["scans"]] == ["SCAN"]
+    assert [(one["brand"], one["last_four"]) for one in told["payment_instruments"]] == [("VISA", "4242")]
+    assert [one["amount"] for one in told["holds"]] == ["50.0000"]
+    assert "club-of-bo" in [one["loyalty_id"] for one in told["loyalty"]]
+    assert told["sessions"][-1]["ended_at"] is None
+    assert told["sign_ins"][-1]["state"] == "USED"
+    assert "secret" not in said, "no token, no hash of a key"
     assert [one["address"] for one in told["addresses"]] == ["bo@shopper.test"]
     assert {trip["shopping_trip_id"] for trip in told["trips"]} == {
         row["shopping_trip_id"]
