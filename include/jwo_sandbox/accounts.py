@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from typing import Any
 
-from jwo_sandbox import instants
+from jwo_sandbox import instants, planting
 from jwo_sandbox.conduct import LEFT
 from jwo_sandbox.minor_amounts import to_decimal
 from jwo_sandbox.payments import IN_STORE
@@ -39,9 +39,21 @@ def books_of(sandbox: Sandbox, store_id: str | None, business_date: str | None) 
 
 
 def truth_of(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Every break that was planted in the files: kind, trip, line, store, day, amount."""
-    kept = sandbox.books.all("select value from setting where name like 'planted %' order by name")
+    """Every break that was planted: kind, trip, line, store, day, amount."""
+    kept = sandbox.books.all(
+        "select value from setting where name like 'planted %' and name not like 'planted from %' order by name"
+    )
     return [json.loads(row["value"]) for row in kept]
+
+
+def tell_truth(sandbox: Sandbox, shopping_trip_id: str, kind: str) -> dict[str, Any]:
+    """Keeps that the retailer has made a mistake of its own with this trip. KeyError: no such trip, or no such kind."""
+    trip = sandbox.books.trip(shopping_trip_id)
+    if trip is None or kind not in planting.RETAILERS:
+        raise KeyError(kind if trip is not None else shopping_trip_id)
+    told = planting.Planted(kind, shopping_trip_id, 0, trip["store_id"], trip["business_date"]).as_json()
+    sandbox.books.keep(f"planted {shopping_trip_id}", told)
+    return told
 
 
 def summary_of(sandbox: Sandbox) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-from jwo_sandbox import exact_json, faults, instants
+from jwo_sandbox import exact_json, faults, instants, planting
 from jwo_sandbox.aws_resources import ACCOUNT, DELIVERED_TWICE, EVENT_BUS, EVENT_SOURCE
 from jwo_sandbox.books import Books
 from jwo_sandbox.faults import FaultPlan
@@ -54,7 +54,14 @@ class EventLog:
             }
             for line in lines
         ]
-        self._add("CART", "", trip, {"currency": currency, "items": items}, at)
+        detail = {"currency": currency, "items": items}
+        kind = self.plan.fault(trip["shopping_trip_id"], "report", 1)
+        if kind in planting.IN_EVENTS and items:
+            untold = planting.Planted(kind, trip["shopping_trip_id"], 0, trip["store_id"], trip["business_date"])
+            detail, truth = planting.bend_cart(detail, kind, untold)
+            if truth is not None:
+                self.books.keep(f"planted {truth.trip}", truth.as_json())
+        self._add("CART", "", trip, detail, at)
 
     def take(self) -> list[dict[str, Any]]:
         """What waits to be sent; it no longer waits here."""
@@ -65,6 +72,8 @@ class EventLog:
         if "EVENTS" not in self.stores[trip["store_id"]].feeds:
             return
         trip_id = trip["shopping_trip_id"]
+        if planting.is_left_to_files(self.plan.fault(trip_id, "report", 1), kind):
+            return
         twice = self.plan.fault(f"{trip_id}|{kind}|{subtype}|{at}", "event", 1) == faults.DELIVERED_TWICE
         whole = {
             "shoppingTripId": trip_id,

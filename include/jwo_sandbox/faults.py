@@ -39,6 +39,7 @@ FINAL_ERROR = "FINAL_ERROR"
 FATAL = "FATAL"
 CANCELLED = "CANCELLED"
 NOT_TOLD = "NOT_TOLD"
+LATE = "LATE"
 
 TRANSPORT = frozenset(
     {THROTTLED, THROTTLED_LONG, SERVER_ERROR, UNAVAILABLE, DROPPED_BEFORE, DROPPED_AFTER, HANGS_AFTER, SLOW_AFTER}
@@ -47,7 +48,7 @@ PUBLISHED_RETRY_AFTER = 600
 KINDS: dict[str, frozenset[str]] = {
     "adjust": TRANSPORT | {DECLINED, DECLINED_ONCE, PARTIAL, PENDING, PENDING_FOREVER},
     "capture": TRANSPORT,
-    "settlement": frozenset({DECLINED}),
+    "settlement": frozenset({DECLINED, LATE}),
     "cancel": TRANSPORT,
     "refund": TRANSPORT,
     "payment_status": TRANSPORT | {REJECTED},
@@ -63,10 +64,10 @@ KINDS: dict[str, frozenset[str]] = {
     "purchases": frozenset({TWICE, PARALLEL}),
     "file": frozenset({ANNOUNCED_TWICE, REWRITTEN, BROKEN_ROW}),
     "event": frozenset({DELIVERED_TWICE}),
-    "report": planting.KINDS,
+    "report": planting.KINDS | planting.AS_IT_IS | planting.IN_EVENTS | planting.IN_PAYOUTS,
 }
 """Operations and what may befall each. `settlement` is what becomes of a capture that was initiated, `report` what
-Amazon's files tell wrongly of a trip. Calls, ingestions and news of the catalog are named by their number."""
+the retailer is told wrongly of a trip. Calls, ingestions and news of the catalog are named by their number."""
 EVERY_ATTEMPT = frozenset({DECLINED, PARTIAL})
 """Kinds that befall every attempt; the others befall the first alone."""
 
@@ -103,6 +104,10 @@ class FaultPlan:
     retry_after_seconds: int = 1
     pending_minutes: int = 30
     settle_minutes: int = 20
+    late_minutes: int = 500
+    """How much later a capture settles, where the plan says so."""
+    planted_after_minutes: int = 0
+    """How long after its settlement an order is told as it is, before the break in its rows; 0: never."""
     repeated_capture: str = "twice"
     catalog_polls: int = 3
     later_attempts: float = 0.0
@@ -142,15 +147,16 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
     `trips` says of each known trip whether it has a cart: adjustments and captures are ranked among those that have
     one, cancellations among those that have none. The object:
     {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any of
-    retry_after_seconds, pending_minutes, settle_minutes, repeated_capture ("twice" or "harmless"), catalog_polls,
-    later_attempts.
+    retry_after_seconds, pending_minutes, settle_minutes, late_minutes, planted_after_minutes, repeated_capture ("twice"
+    or "harmless"), catalog_polls, later_attempts.
     "" in a trip's list is an attempt without a fault. Raises ValueError for what it does not know.
     """
     plan = NAMED.get(asked or "none") if asked is None or isinstance(asked, str) else asked
     if not isinstance(plan, dict):
         raise ValueError(f"faults: must be one of {sorted(NAMED)} or an object (it is {asked!r})")
     known = {"rates", "trips", "retry_after_seconds", "pending_minutes", "settle_minutes", "repeated_capture"}
-    unknown = set(plan) - known - {"catalog_polls", "later_attempts"}
+    known |= {"catalog_polls", "later_attempts", "late_minutes", "planted_after_minutes"}
+    unknown = set(plan) - known
     if unknown:
         raise ValueError(f"faults: unknown {sorted(unknown)}")
     rates = {name: {kind: float(rate) for kind, rate in kinds.items()} for name, kinds in plan.get("rates", {}).items()}

@@ -15,6 +15,7 @@ from jwo_sandbox import exact_json, instants
 from jwo_sandbox.conduct import LEFT
 from jwo_sandbox.minor_amounts import to_decimal, to_minor
 from jwo_sandbox.outbox import KeptOutbox
+from jwo_sandbox.payments import TOLD_AGAIN
 from jwo_sandbox.sandbox import Sandbox
 
 CAPTURED, DECLINED, NOT_CAPTURED, UNDER_WAY = "CAPTURED", "DECLINED", "NOT_CAPTURED", "UNDER_WAY"
@@ -108,7 +109,8 @@ def inquire(sandbox: Sandbox, shopping_trip_id: str) -> dict[str, Any]:
     if trip is None:
         raise KeyError(shopping_trip_id)
     under_way = books.count(
-        "select count(*) from due where shopping_trip_id = ? and at is not null", (shopping_trip_id,)
+        "select count(*) from due where shopping_trip_id = ? and at is not null and kind <> ?",
+        (shopping_trip_id, TOLD_AGAIN),
     )
     if under_way:
         return {"capture": UNDER_WAY}

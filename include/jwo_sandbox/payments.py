@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from jwo_sandbox import faults, instants
+from jwo_sandbox import faults, instants, planting
 from jwo_sandbox.books import Books
 from jwo_sandbox.conduct import CHARGE_OPERATIONS, LEFT, Earlier, Known, forbidden
 from jwo_sandbox.events import EventLog
@@ -23,6 +23,8 @@ from jwo_sandbox.sandbox_clock import SandboxClock
 TOKEN_LIFE = 46 * instants.HOUR
 REFUND_WINDOW = 30 * 24 * instants.HOUR
 IN_STORE = "IN_STORE"
+TOLD_AGAIN = "TOLD_AGAIN"
+"""What is due of an order that the files are to show once more."""
 LIVE = "LIVE"
 """Kind of a trip that someone asked for: nobody plays it."""
 
@@ -158,7 +160,9 @@ class Payments:
             capture_count=trip["capture_count"] + 1,
             initiated=trip["initiated"] + amount,
         )
-        at = self.clock.now() + self.plan.settle_minutes * instants.MINUTE
+        late = self.plan.fault(trip["shopping_trip_id"], "settlement", 1) == faults.LATE
+        minutes = self.plan.settle_minutes + (self.plan.late_minutes if late else 0)
+        at = self.clock.now() + minutes * instants.MINUTE
         row = {"at": at, "kind": "CAPTURE", "shopping_trip_id": trip["shopping_trip_id"], "amount": amount}
         self.books.insert("due", [row])
         return Answer(200)
@@ -242,6 +246,8 @@ class Payments:
                 self.books.execute("delete from due where id = ?", (row["id"],))
                 if row["kind"] == "ADJUST":
                     self.authorize(trip, row["amount"], row["at"])
+                elif row["kind"] == TOLD_AGAIN:
+                    self._change(trip, row["at"])
                 else:
                     self._settle(trip, row["amount"], row["at"])
 
@@ -257,6 +263,15 @@ class Payments:
         else:
             self._change(trip, at, captured=trip["captured"] + amount, order_status="SETTLED")
             self.events.payment(trip, "CaptureApproved", amount, at)
+            self._plant_later(trip["shopping_trip_id"], at)
+
+    def _plant_later(self, trip_id: str, settled_at: int) -> None:
+        """The order is told once as it is; when it is told again, the break of the plan is in it."""
+        after = self.plan.planted_after_minutes * instants.MINUTE
+        if after and self.plan.fault(trip_id, "report", 1) in planting.KINDS:
+            self.books.keep(f"planted from {trip_id}", settled_at + after)
+            row = {"at": settled_at + after, "kind": TOLD_AGAIN, "shopping_trip_id": trip_id, "amount": 0}
+            self.books.insert("due", [row])
 
     def _change(self, trip: sqlite3.Row, at: int | None = None, **changes: Any) -> None:
         """Change a trip; each change has a later `updated_at` than the one before it."""

@@ -1,11 +1,13 @@
-"""Breaks that Amazon plants in its own files, one kind to a trip, and the truth about each.
+"""Breaks that are planted in what the retailer is told, one kind to a trip, and the truth about each.
 
-Bends the rows of one order as `reporting` writes them. Pure: rows in, rows and truth out. The names of the kinds are
-those of the retailer's reconciliation; a difference is Amazon's amount minus the retailer's.
+Bends the rows of one order as `reporting` writes them, or the cart as `events` tell it. Pure: rows in, rows and truth
+out. The names of the kinds are those of the retailer's reconciliation; a difference is Amazon's amount minus the
+retailer's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -40,12 +42,12 @@ def plant(rows: list[list[str]], kind: str, *, day: str) -> tuple[list[list[str]
     """The order's rows with that break in them, and the truth; as they were, and None, where it can't be planted.
 
     It is planted only once Amazon has settled the trip, since the retailer takes what it reads before that as evidence
-    of its capture; only an order that is missing has never been shown.
+    of its capture; only what is missing, an order or a line, has never been shown.
     """
     given = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     if not given or not _fits(given, kind):
         return rows, None
-    bend = _BENDS[kind]
+    bend = _BENDS.get(kind, _as_it_is)
     bent, planted = bend(given, Planted(kind, given[0]["shoppingTripId"], 0, given[0]["storeId"], day))
     return [[row[name] for name in COLUMNS] for row in bent], planted
 
@@ -53,7 +55,13 @@ def plant(rows: list[list[str]], kind: str, *, day: str) -> tuple[list[list[str]
 def _fits(rows: Rows, kind: str) -> bool:
     if kind == "MISSING_ORDER":
         return True
-    if kind in ("INCOMPLETE_ORDER", "LINE") and len(rows) < 2:
+    if kind == "INCOMPLETE_ORDER":  # a line that was told once stays known
+        return len(rows) > 1
+    if kind == "FOUND_AFTER_PAYOFF":
+        return _amount(rows[0], "capturedAmount") > 0
+    if kind == "UNBILLED" and all(_amount(row, "listPriceValue") for row in rows):
+        return False
+    if kind == "LINE" and len(rows) < 2:
         return False
     return rows[0]["orderStatus"] == "SETTLED" and _amount(rows[0], "capturedAmount") > 2
 
@@ -117,6 +125,32 @@ def _unknown_trip(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
     return [*rows, *(row | ghost | {"orderId": f"{row['orderId']}-G"} for row in rows)], replace(truth, trip=trip)
 
 
+def _as_it_is(rows: Rows, truth: Planted) -> tuple[Rows, Planted]:
+    """The trip itself is such a break: nothing is bent."""
+    return rows, replace(truth, amount="0") if truth.kind == "UNBILLED" else truth
+
+
+def bend_cart(detail: dict[str, Any], kind: str, truth: Planted) -> tuple[dict[str, Any], Planted | None]:
+    """A cart event with that kind of IN_EVENTS in it, and the truth. The cart has an item."""
+    if kind == "UNPRICED":
+        return detail, None if _CHARGEABLE.fullmatch(truth.trip) else truth
+    if kind == "CURRENCY":
+        return {**detail, "currency": "CAD" if detail["currency"] != "CAD" else "USD"}, truth
+    first, *others = detail["items"]
+    step = Decimal(1).scaleb(Decimal(first["priceValue"]).as_tuple().exponent)  # type: ignore[arg-type]
+    dearer = {**first, "priceValue": format(Decimal(first["priceValue"]) + step, "f")}
+    known = replace(truth, amount=format(step, "f")) if kind == "TOTAL" else truth
+    return {**detail, "items": [dearer, *others]}, known
+
+
+def is_left_to_files(kind: str | None, event: str) -> bool:
+    """Whether no event of that kind is sent of a trip, since files and events would contradict each other.
+
+    That would be a break of its own. `event` is CART or PAYMENT.
+    """
+    return kind in _LEFT_TO_FILES.get(event, ())
+
+
 def _other_entry(row: dict[str, str]) -> str:
     return "APP" if row["entryMethod"] == "CREDIT_CARD" else "CREDIT_CARD"
 
@@ -143,6 +177,22 @@ _BENDS: dict[str, Callable[[Rows, Planted], tuple[Rows, Planted]]] = {
     ),
 }
 KINDS = frozenset(_BENDS)
+"""Those that bend the rows of a file."""
+AS_IT_IS = frozenset({"UNBILLED", "FOUND_AFTER_PAYOFF"})
+"""Those that a trip is by itself, and the files show: a product of it has no price, its capture settles late."""
+IN_EVENTS = frozenset({"FEEDS", "TOTAL", "CURRENCY", "UNPRICED"})
+"""Those that the cart event shows. All but FEEDS are for stores without files. UNPRICED is a trip whose id the payment
+service does not take."""
+IN_PAYOUTS = frozenset({"MISSING_PAYOUT", "PAYOUT"})
+"""Those in the payouts of the sandbox's own processor."""
+RETAILERS = frozenset({"MISSING_CHARGE", "LEDGER"})
+"""Those that only the retailer can make, in books of its own: whoever does tells the sandbox."""
+_LEFT_TO_FILES = {
+    "CART": frozenset({"TAX", "PRICE", "PROMOTION", "QUANTITY"}),
+    "PAYMENT": frozenset({"OVER_CAPTURED", "UNDER_CAPTURED"}),
+}
+_CHARGEABLE = re.compile(r"[0-9A-Za-z_-]+")
+"""Ids of trips that the payment service takes."""
 
 
 def _amount(row: dict[str, str], name: str) -> Decimal:

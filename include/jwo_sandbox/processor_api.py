@@ -38,8 +38,8 @@ _BEFORE: Final = {
 }  # fmt: skip
 
 
-def processor_routes(configuration: Configuration) -> list[Route]:
-    """The processor over one configuration's state folder."""
+def processor_routes(configuration: Configuration, payouts: Callable[[ProcessorBooks], str]) -> list[Route]:
+    """The processor over one configuration's state folder. `payouts` writes down what it pays out."""
     desk = Desk(configuration)
     base, watched = "/processor/v1/payments", "/sandbox/processor"
     return [
@@ -52,6 +52,7 @@ def processor_routes(configuration: Configuration) -> list[Route]:
         Route(f"{base}/{{id}}/refunds", desk.refund(), methods=["POST"]),
         Route(f"{base}/{{id}}/refunds", desk.look_up_refund(), methods=["GET"]),
         Route(f"{watched}/books", desk.books_told(), methods=["GET"]),
+        Route(f"{watched}/payouts", desk.paid_out(payouts), methods=["GET"]),
         Route(f"{watched}/faults", desk.set_faults(), methods=["POST"]),
         Route(f"{watched}/reset", desk.reset(), methods=["POST"]),
         *desk.hosted_pages(configuration).routes(),
@@ -174,6 +175,14 @@ class Desk:
 
         async def endpoint(_: Request) -> Response:
             return json_answer(200, self._books.told())
+
+        return endpoint
+
+    def paid_out(self, payouts: Callable[[ProcessorBooks], str]) -> Endpoint:
+        """GET: all payouts so far, as the CSV that the retailer gets."""
+
+        async def endpoint(_: Request) -> Response:
+            return Response(payouts(self._books), media_type="text/csv")
 
         return endpoint
 

@@ -22,6 +22,7 @@ from jwo_sandbox.retailer_files import Store
 
 SUBJECT = "Amazon S3 Notification"
 COVERS = instants.HOUR
+_NEVER_SHOWN = ("MISSING_ORDER", "INCOMPLETE_ORDER")
 REWRITTEN_AFTER = 2 * instants.WINDOW
 """How much later a file is written again, when the plan says so."""
 
@@ -110,7 +111,7 @@ class Reporting:
     def _planted(self, order: sqlite3.Row, rows: list[list[str]]) -> list[list[str]]:
         """With the break in them that the plan has for this trip, once it is settled; the truth is kept."""
         kind = self.plan.fault(order["shopping_trip_id"], "report", 1)
-        if kind is None:
+        if kind not in planting.KINDS | planting.AS_IT_IS or self._is_told_first(order, kind):
             return rows
         bent, truth = planting.plant(rows, kind, day=order["business_date"])
         name = f"planted {order['shopping_trip_id']}"
@@ -119,6 +120,13 @@ class Reporting:
         else:  # what has become of the order since has mended it
             self.books.execute("delete from setting where name = ?", (name,))
         return bent
+
+    def _is_told_first(self, order: sqlite3.Row, kind: str) -> bool:
+        """Whether the plan wants the retailer to see the settled order as it is before the break."""
+        if not self.plan.planted_after_minutes or kind in _NEVER_SHOWN or kind not in planting.KINDS:
+            return False
+        since = self.books.setting(f"planted from {order['shopping_trip_id']}")
+        return since is None or order["updated_at"] < since
 
     def _deliver(self, record: dict[str, Any], body: bytes, announced_at: int) -> None:
         """Runs in a thread of the outbox."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -16,13 +17,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from jwo_sandbox import exact_json, instants
-from jwo_sandbox.accounts import books_of, progress_of, summary_of, truth_of
+from jwo_sandbox.accounts import books_of, progress_of, summary_of, tell_truth, truth_of
 from jwo_sandbox.amazon_door import AmazonDoor, Protocol
 from jwo_sandbox.aws_resources import REPORTS_BUCKET
 from jwo_sandbox.configuration import Configuration, ConfigurationError
 from jwo_sandbox.json_http import Endpoint, body_of, json_answer, wrong
 from jwo_sandbox.outside import HeldCalls
 from jwo_sandbox.outside_routes import outside_routes
+from jwo_sandbox.payouts import payouts_of
 from jwo_sandbox.play import AlreadyPlaying, Player
 from jwo_sandbox.processor_api import processor_routes
 from jwo_sandbox.sandbox import Sandbox
@@ -83,10 +85,10 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/books", _books(sandbox)),
         Route("/sandbox/summary", _summary(sandbox)),
         Route("/sandbox/catalog-rate", _catalog_rate(sandbox)),
-        Route("/sandbox/truth", _truth(sandbox)),
+        Route("/sandbox/truth", _truth(sandbox), methods=["GET", "POST"]),
         Route("/sandbox/trips", _trips(sandbox), methods=["POST"]),
         *outside_routes(sandbox, held),
-        *processor_routes(sandbox.configuration),
+        *processor_routes(sandbox.configuration, partial(payouts_of, sandbox)),
     ]
     return AmazonDoor(sandbox, held, Starlette(routes=routes, lifespan=lifespan))
 
@@ -171,7 +173,13 @@ def _books(sandbox: Sandbox) -> Endpoint:
 
 
 def _truth(sandbox: Sandbox) -> Endpoint:
-    async def endpoint(_: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
+        if request.method == "POST":
+            asked = await body_of(request)
+            try:
+                return json_answer(200, tell_truth(sandbox, asked["trip"], asked["kind"]))
+            except KeyError as error:
+                return wrong(400, f"trip, kind: {error}")
         lines = "".join(exact_json.dumps(one) + "\n" for one in truth_of(sandbox))
         return Response(lines, media_type="application/jsonl")
 
