@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,20 +43,38 @@ class SandboxClient:
         """GET; raises for an error status."""
         return self._checked(_http.get(f"{self.url}{path}", params=query))
 
+    def text(self, path: str) -> str:
+        """GET, as it is."""
+        response = _http.get(f"{self.url}{path}")
+        assert response.status_code == 200, f"{path}: {response.status_code} {response.text}"
+        return response.text
+
     @staticmethod
     def _checked(response: httpx.Response) -> Any:
         assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text}"
         return exact_json.loads(response.content)
 
 
-@pytest.fixture(scope="module")
-def aws_endpoint(module_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A moto server of this module's own, with every bucket, topic, queue, key and bus."""
+@pytest.fixture(scope="session")
+def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of this worker's AWS stand-in."""
     port = _free_port()
-    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"BACKROOM_AWS_PORT": str(port)}
+    process = _start("aws", tmp_path_factory.mktemp("aws") / "aws.log", environment)
+    try:
+        wait_for(f"http://127.0.0.1:{port}", "us-east-1")
+        yield port
+    finally:
+        _stop(process)
+
+
+@pytest.fixture(scope="module")
+def aws_endpoint(moto_port: int, module_patch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The worker's stand-in with nothing in it of an earlier module: every bucket, topic, queue, key and bus is new."""
+    url = f"http://127.0.0.1:{moto_port}"
     for name, value in {
         "BACKROOM_AWS_ENDPOINT_URL": url,
-        "BACKROOM_AWS_PORT": str(port),
+        "BACKROOM_AWS_PORT": str(moto_port),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -64,14 +82,10 @@ def aws_endpoint(module_patch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
     }.items():
         module_patch.setenv(name, value)
     settings.cache_clear()
-    process = _start("aws", tmp_path_factory.mktemp("aws") / "aws.log")
-    try:
-        wait_for(url, "us-east-1")
-        create_resources(url)
-        yield url
-    finally:
-        _stop(process)
-        settings.cache_clear()
+    _http.post(f"{url}/moto-api/reset").raise_for_status()
+    create_resources(url)
+    yield url
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +111,7 @@ def sandbox(
     }.items():
         module_patch.setenv(name, value)
     settings.cache_clear()
-    process = _start("serve", folder / "sandbox.log")
+    process = _start("serve", folder / "sandbox.log", os.environ.copy())
     try:
         wait_until_healthy(url, process)
         yield SandboxClient(url, connector_port)
@@ -125,11 +139,9 @@ def world_without_feeds(small_world: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def _start(command: str, log: Path) -> subprocess.Popen[bytes]:
+def _start(command: str, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with log.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "jwo_sandbox", command], stdout=out, stderr=out, env=os.environ.copy()
-        )
+        return subprocess.Popen([sys.executable, "-m", "jwo_sandbox", command], stdout=out, stderr=out, env=environment)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

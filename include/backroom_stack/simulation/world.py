@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -44,14 +44,26 @@ def write_world(folder: Path, scenario: Scenario, start: datetime) -> None:
     The same scenario makes the same trips, as far from `start`.
     """
     chance = scenario.chance("world")
-    since = _text(start - timedelta(days=30))
-    (folder / "catalog").mkdir(parents=True, exist_ok=True)
     skus = [f"SKU-{number:03d}" for number in range(PRODUCTS)]
     cents = {sku: chance.randrange(49, 1600) for sku in skus}
+    write_goods(folder, [store[0] for store in STORES], cents, start)
     write_stores(folder, backroom=True)
+    trips, shoppers = _trips(scenario, start, skus, chance)
+    (folder / "shoppers.json").write_text(json.dumps(shoppers))
+    (folder / "trips.jsonl").write_text("".join(json.dumps(trip) + "\n" for trip in trips))
+    (folder / "world.json").write_text(json.dumps({"date": start.date().isoformat(), "seed": scenario.seed}))
+
+
+def write_goods(folder: Path, stores: Sequence[str], cents: Mapping[str, int], start: datetime) -> None:
+    """Prices, promotions, taxes and the catalog of these stores; `cents` is what each SKU (SKU-000, …) costs.
+
+    Every tenth product is 15 % off, every other one is taxed; all of it holds from a month before `start`.
+    """
+    (folder / "catalog").mkdir(parents=True, exist_ok=True)
+    since, skus = _text(start - timedelta(days=30)), list(cents)
     prices = [
-        dict(zip(_PRICE, (store[0], sku, f"{cents[sku] / 100:.2f}", "USD", since, ""), strict=True))
-        for store in STORES
+        dict(zip(_PRICE, (store, sku, f"{cents[sku] / 100:.2f}", "USD", since, ""), strict=True))
+        for store in stores
         for sku in skus
     ]
     _csv(folder / "prices.csv", _PRICE, prices)
@@ -60,8 +72,8 @@ def write_world(folder: Path, scenario: Scenario, start: datetime) -> None:
         _PROMOTION,
         [
             {
-                "promotion_id": f"P-{store[0]}-{sku}",
-                "store_id": store[0],
+                "promotion_id": f"P-{store}-{sku}",
+                "store_id": store,
                 "kind": "LINE_PERCENTAGE",
                 "item_sku": sku,
                 "percentage": "0.150000",
@@ -69,7 +81,7 @@ def write_world(folder: Path, scenario: Scenario, start: datetime) -> None:
                 "valid_to": _text(start + timedelta(days=400)),
                 "description": "a tenth and a half",
             }
-            for store in STORES
+            for store in stores
             for sku in skus[::10]
         ],
     )
@@ -77,17 +89,13 @@ def write_world(folder: Path, scenario: Scenario, start: datetime) -> None:
         folder / "taxes.csv",
         _TAX,
         [
-            dict(zip(_TAX, (store[0], code, f"US-{store[0]}", rate, since, ""), strict=True))
-            for store in STORES
+            dict(zip(_TAX, (store, code, f"US-{store}", rate, since, ""), strict=True))
+            for store in stores
             for code, rate in _TAXES.items()
         ],
     )
-    for store in STORES:
-        _csv(folder / "catalog" / f"{store[0]}.csv", _PRODUCT, [_product(store[0], sku, cents[sku]) for sku in skus])
-    trips, shoppers = _trips(scenario, start, skus, chance)
-    (folder / "shoppers.json").write_text(json.dumps(shoppers))
-    (folder / "trips.jsonl").write_text("".join(json.dumps(trip) + "\n" for trip in trips))
-    (folder / "world.json").write_text(json.dumps({"date": start.date().isoformat(), "seed": scenario.seed}))
+    for store in stores:
+        _csv(folder / "catalog" / f"{store}.csv", _PRODUCT, [_product(store, sku, cents[sku]) for sku in skus])
 
 
 def write_stores(folder: Path, *, backroom: bool) -> None:
