@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +17,8 @@ from backroom.reconciliation.pages import StoreDay
 
 Row = dict[str, Any]
 
-_TYPED: Final = {"difference": Decimal, "opened_at": datetime.fromisoformat}  # of a break, as its report shows it
+# of a break, as its report shows it
+_TYPED: Final[dict[str, Callable[[str], Any]]] = {"difference": Decimal, "opened_at": datetime.fromisoformat}
 _RUNS: Final = text("""
     select distinct on (business_date) run_id, business_date, as_of, complete, trips, matched, expected, breaks_open,
            figures
