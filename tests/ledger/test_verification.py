@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from backroom.ledger.commands import app
 from backroom.ledger.discrepancy import Discrepancy
 from backroom.ledger.verification import discrepancies, steps, verify, waiting
+from backroom.reconciliation import happened
+from backroom.reconciliation.ledger_checks import of_what_happened
 from tests.charges.conftest import NOON, Books, minutes
 from tests.ledger.conftest import World
 
@@ -126,6 +128,27 @@ OF_POSTINGS = [
     ("currency = 'EUR'", "account and currency"),
     ("detail = 'CA' where account = 'tax_payable'", "tax_payable NY"),
 ]
+
+
+def test_what_happened_on_the_day_of_trips_of_every_kind_ties(trips: dict[str, str], lasting_world: World) -> None:
+    with lasting_world.books.engine.connect() as connection:
+        told = happened.of_day(
+            connection, store_id=lasting_world.books.store_id, business_date=NOON.date(), zone="America/New_York",
+            currency="USD",
+        )  # fmt: skip
+    checks = {row["what"].removeprefix("In this time: "): row for row in of_what_happened(told, "USD")}
+    assert [what for what, row in checks.items() if not row["ties"]] == []
+    assert {what: row["amount"] for what, row in checks.items()} == {
+        "debts, change of what is owed": "21.90",
+        "debts open at its end": "21.90",
+        "payoffs received": "24.60",
+        "recovered after a write-off": "12.30",
+        "written off": "26.60",
+        "given up with breaks": "2.00",
+        "owed to shoppers, change": "0.00",
+        "refunds of sales": "17.30",
+        "paid back": "12.30",
+    }
 
 
 @pytest.mark.parametrize(("which", "change", "named"), CHANGES, ids=lambda value: str(value)[:60])

@@ -19,6 +19,7 @@ STORE = "STILL-1"
 DECIDED = "STILL-4"
 OLD = "STILL-3"
 OWN = "STILL-2"  # charges through its own processor
+ELSEWHERE = "STILL-5"  # what happens is about trips of another day
 
 
 @contextmanager
@@ -91,6 +92,24 @@ def test_decisions_are_told_once_and_a_decided_trip_that_waits_is_expected(datab
         outcome, note = books.outcome(waiting)
     assert (outcome, note.startswith("force-matched by fay; the charge is AUTHORIZED, due until")) == ("EXPECTED", True)
     assert _run(database, NEXT_MORNING, DECIDED).unchanged
+
+
+def test_what_happens_on_the_day_to_trips_of_another_is_news(database: Engine) -> None:
+    with _books(database, ELSEWHERE) as books:
+        open_store(books)
+        books.trip()
+        earlier = books.trip(state="IN_DEBT", captured="0", debt="8.12", order="CANCELLED")
+        for table in ("purchase", "amazon_order"):
+            books.change(table, earlier, business_date=DAY - timedelta(days=5))
+    assert _run(database, NEXT_MORNING, ELSEWHERE).trips == 1
+    assert _run(database, NEXT_MORNING, ELSEWHERE).unchanged
+    with _books(database, ELSEWHERE) as books:
+        books.debt_event(earlier, "WRITTEN_OFF", "8.12", ENDED)
+    assert not _run(database, NEXT_MORNING, ELSEWHERE).unchanged
+    with _books(database, ELSEWHERE) as books:
+        books.post(earlier, write_off="8.12", bad_debt_receivable="-8.12")
+    assert not _run(database, NEXT_MORNING, ELSEWHERE).unchanged
+    assert _run(database, NEXT_MORNING, ELSEWHERE).unchanged
 
 
 def test_a_payout_that_names_only_its_reference_is_news(database: Engine) -> None:
