@@ -12,7 +12,7 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -22,10 +22,15 @@ from flask import Request
 from backroom.clock import Clock
 from backroom.errors import ConfigurationError
 from backroom.settings import Settings
+from connector_app.amazon.body import Body
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 SERVICE = "execute-api"
 SECRET_HEADER = "X-Backroom-Gateway-Secret"  # noqa: S105 - the header's name
 CALLER_HEADER = "X-Caller-Arn"
+_SECRET, _CALLER = (f"HTTP_{name.upper().replace('-', '_')}" for name in (SECRET_HEADER, CALLER_HEADER))
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
@@ -38,8 +43,11 @@ _ROLE = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:.+/)?([^/]+)")
 class Authenticator(Protocol):
     """Decides on a call before its body is looked at."""
 
-    def refusal(self, request: Request, body_sha256: str | None) -> str | None:
-        """Why the call is refused; None where it is let through. `body_sha256` is of the body as received."""
+    def refusal(self, environ: WSGIEnvironment, room: str, body: Body) -> str | None:
+        """Why the call is refused; None where it is let through.
+
+        `room` is the blueprint that serves the path, `body` as it was received.
+        """
 
 
 def authenticator_for(config: Settings, clock: Clock) -> Authenticator:
@@ -72,7 +80,7 @@ def authenticator_for(config: Settings, clock: Clock) -> Authenticator:
 class Everyone:
     """Lets everyone through."""
 
-    def refusal(self, request: Request, body_sha256: str | None) -> str | None:
+    def refusal(self, environ: WSGIEnvironment, room: str, body: Body) -> str | None:
         """Never refuses."""
         return None
 
@@ -85,13 +93,12 @@ class Gateway:
         self._secret = secret.encode()
         self._allowed = {path: tuple(arns) for path, arns in allowed.items()}
 
-    def refusal(self, request: Request, body_sha256: str | None) -> str | None:
+    def refusal(self, environ: WSGIEnvironment, room: str, body: Body) -> str | None:
         """Refuses what did not come through the gateway, and callers that are not on the path's list."""
-        headers = request.headers
-        given = headers.get(SECRET_HEADER, "").encode("utf-8", "surrogateescape")
+        given = environ.get(_SECRET, "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._secret):
             return "the call did not come through the gateway"
-        if not is_allowed(headers.get(CALLER_HEADER, ""), self._allowed.get(request.blueprint or "", ())):
+        if not is_allowed(environ.get(_CALLER, ""), self._allowed.get(room, ())):
             return "the caller is not on this path's list"
         return None
 
@@ -106,8 +113,9 @@ class SignatureV4:
         self._skew = skew
         self._clock = clock
 
-    def refusal(self, request: Request, body_sha256: str | None) -> str | None:
+    def refusal(self, environ: WSGIEnvironment, room: str, body: Body) -> str | None:
         """Refuses a missing, malformed, foreign, stale or wrong signature."""
+        request, body_sha256 = Request(environ), body.sha256
         found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
         if found is None:
             return "no Signature Version 4 in the Authorization header"

@@ -25,6 +25,7 @@ _CARD = b"0" * 13  # so many digits, perhaps set apart, has the shortest card nu
 _VERY_LONG = b"0" * 300
 _STRINGS = re.compile(rb'"[^"]*"')
 _BRACKETS = re.compile(rb"[\[\]{}]")
+JSON = "application/json"
 DEEPEST = 50  # levels of objects and lists
 BEYOND = 8  # a body is read (for its signature) up to so many times the limit, but kept only up to the limit
 CHUNK = 65_536
@@ -51,13 +52,18 @@ IDENTIFIERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Body:
-    """`data` is cut at the limit; `sha256` is of all that came, or None where more came than was read."""
+    """`data` is cut at the limit."""
 
     data: bytes
-    sha256: str | None
-    too_large: bool
+    too_large: bool = False
+    digest: str | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """Of all that came; None where more came than was read."""
+        return self.digest if self.too_large else hashlib.sha256(self.data).hexdigest()
 
 
 def read_body(stream: IO[bytes], limit: int) -> Body:
@@ -70,8 +76,10 @@ def read_body(stream: IO[bytes], limit: int) -> Body:
         read += len(chunk)
         kept += chunk[: max(0, limit - len(kept))]
         if read > BEYOND * limit:
-            return Body(bytes(kept), None, too_large=True)
-    return Body(bytes(kept), digest.hexdigest(), too_large=read > limit)
+            return Body(bytes(kept), too_large=True)
+    if read > limit:
+        return Body(bytes(kept), too_large=True, digest=digest.hexdigest())
+    return Body(bytes(kept))
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def require_json(content_type: str, body: Body) -> None:
     """Raises RequestRefused 413 or 415. A call without a content type is taken as JSON."""
     if body.too_large:
         raise RequestRefused(413, "body: too large")
-    if content_type not in ("", "application/json"):
+    if content_type not in ("", JSON):
         raise RequestRefused(415, "Content-Type: must be application/json")
 
 

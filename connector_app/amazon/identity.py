@@ -11,9 +11,10 @@ from flask import Blueprint, Response, current_app, g, request
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
+from backroom.clock import Clock
 from backroom.db.serving import transaction
 from backroom.entry.decision import GateRules
-from backroom.entry.gate import UnknownStore
+from backroom.entry.gate import Gate, UnknownStore
 from backroom.entry.get_shopper import get_shopper
 from backroom.entry.get_shopper_request import GetShopperRequest
 from backroom.entry.identity_keys_request import IdentityKeysRequest
@@ -23,9 +24,10 @@ from backroom.entry.scan_details import scan_details
 from backroom.entry.scan_request import ScanDetailsRequest, ScanRequest, without_what_was_scanned
 from backroom.entry.wire import WireModel, complaint
 from backroom.settings import Settings
-from connector_app.amazon.body import json_object
+from connector_app.amazon.body import json_object, parsed, require_json
 from connector_app.amazon.errors import RequestRefused
-from connector_app.amazon.limits import in_zone
+from connector_app.amazon.limits import Zone, in_zone
+from connector_app.amazon.short_way import Call, Reply, reply_of, response
 
 blueprint = Blueprint("identity", __name__)
 
@@ -33,19 +35,36 @@ UNKNOWN_STORE = "storeId: not a store of ours"
 Asked = TypeVar("Asked", bound=WireModel)
 
 
+class GateEvents:
+    """Answers the gate events of a process."""
+
+    def __init__(self, gate: Gate, zone: Zone, clock: Clock, config: Settings) -> None:
+        self._gate = gate
+        self._zone = zone
+        self._clock = clock
+        self._context = _context(config)
+
+    def work(self, call: Call) -> Reply:
+        """200 opens the gate, 401 keeps it shut. Raises RequestRefused, AtCapacity, TookTooLong and the driver's."""
+        return self._zone.work(lambda: self._decide(call))
+
+    def _decide(self, call: Call) -> Reply:
+        require_json(call.content_type, call.body)
+        raw = parsed(call.body.data).value
+        asked = _validated(IdentityKeysRequest, raw, self._context)
+        call.facts["request_id"], call.facts["store_id"] = asked.request_id, asked.store_id
+        try:
+            answer = self._gate.verify(asked.gate_event(), raw, now=self._clock())
+        except UnknownStore as error:
+            raise RequestRefused(400, UNKNOWN_STORE) from error
+        call.facts["outcome"] = answer.reason
+        return Reply(answer.status, answer.body)
+
+
 @blueprint.post("/v1/identity/identity-keys")
-@in_zone("gate")
-def identity_keys(_engine: Engine) -> Response:
-    """200 opens the gate, 401 keeps it shut; both are remembered by `authEvent.id`."""
-    raw = json_object(request, g.body).value
-    asked = _validated(IdentityKeysRequest, raw)
-    g.request_id, g.store_id = asked.request_id, asked.store_id
-    try:
-        answer = current_app.config["GATE"].verify(asked.gate_event(), raw, now=current_app.config["CLOCK"]())
-    except UnknownStore as error:
-        raise RequestRefused(400, UNKNOWN_STORE) from error
-    g.outcome = answer.reason
-    return Response(answer.body, answer.status, content_type="application/json")
+def identity_keys() -> Response:
+    """What went wrong with a gate event (short_way.py). Decisions are remembered by `authEvent.id`."""
+    return response(reply_of(current_app.config["GATE_EVENTS"].work))
 
 
 @blueprint.post("/v1/identity/scan")
@@ -98,12 +117,14 @@ def shopper(engine: Engine) -> Response:
     return _remembered(answer)
 
 
-def _validated(model: type[Asked], raw: Mapping[str, Any]) -> Asked:
-    config: Settings = current_app.config["BACKROOM"]
+def _context(config: Settings) -> dict[str, Any]:
+    """What the rules of a request go by."""
+    return {"locations": config.auth_event_locations, "key_channels": config.key_channels}
+
+
+def _validated(model: type[Asked], raw: Mapping[str, Any], context: dict[str, Any] | None = None) -> Asked:
     try:
-        return model.model_validate(
-            raw, context={"locations": config.auth_event_locations, "key_channels": config.key_channels}
-        )
+        return model.model_validate(raw, context=context or _context(current_app.config["BACKROOM"]))
     except ValidationError as error:
         raise RequestRefused(400, complaint(error)) from error
 

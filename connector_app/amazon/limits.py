@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import current_app
 from sqlalchemy import Engine
@@ -18,6 +18,8 @@ from sqlalchemy import Engine
 from backroom.db.engine import database_url
 from backroom.db.serving import is_lost, serving_engine
 from backroom.settings import Settings
+
+Answered = TypeVar("Answered")
 
 
 class AtCapacity(Exception):
@@ -87,6 +89,22 @@ class Zone:
             )
         return self._engine
 
+    def work(self, answer: Callable[[], Answered]) -> Answered:
+        """What `answer` returns, while one of the places is held. Raises AtCapacity, and what `answer` raises.
+
+        Every call may be repeated without a further effect, so one that loses its connection is tried again, once, on
+        another: after a restart of the database no call fails for a connection that was left over from before.
+        """
+        self.in_flight.enter()
+        try:
+            return answer()
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            return answer()
+        finally:
+            self.in_flight.leave()
+
 
 def zones(config: Settings) -> dict[str, Zone]:
     """The gate's and the carts'."""
@@ -99,25 +117,13 @@ def zones(config: Settings) -> dict[str, Zone]:
 
 
 def in_zone(name: str) -> Callable[[Callable[[Engine], Any]], Callable[[], Any]]:
-    """A view that holds one of the zone's places and gets the zone's engine.
-
-    Every call may be repeated without a further effect, so one that loses its connection is tried again, once, on
-    another: after a restart of the database no call fails for a connection that was left over from before.
-    """
+    """A view that holds one of the zone's places and gets the zone's engine."""
 
     def decorate(view: Callable[[Engine], Any]) -> Callable[[], Any]:
         @wraps(view)
         def limited() -> Any:
             zone: Zone = current_app.config["ZONES"][name]
-            zone.in_flight.enter()
-            try:
-                return view(zone.engine)
-            except Exception as error:
-                if not is_lost(error):
-                    raise
-                return view(zone.engine)
-            finally:
-                zone.in_flight.leave()
+            return zone.work(lambda: view(zone.engine))
 
         return limited
 

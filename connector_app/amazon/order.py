@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import psycopg
 import structlog
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, g
 from pydantic import ValidationError
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from backroom.clock import Clock
 from backroom.db.serving import transaction
 from backroom.db.together import TookTooLong
 from backroom.entry.wire import complaint
@@ -24,18 +24,55 @@ from backroom.purchases.refusals import keep_refused_cart
 from backroom.purchases.refused_spool import spool
 from connector_app.amazon.body import parsed, require_json
 from connector_app.amazon.errors import LOST, RequestRefused
-from connector_app.amazon.limits import AtCapacity, Zone, in_zone
+from connector_app.amazon.limits import AtCapacity, Zone
+from connector_app.amazon.short_way import Call, Reply, reply_of, response
 
 blueprint = Blueprint("order", __name__)
 
 log = structlog.get_logger("connector")
 
 
+class Carts:
+    """Records the carts of a process."""
+
+    def __init__(self, recorder: Recorder, zone: Zone, clock: Clock, locations: list[str]) -> None:
+        """`locations`: those that an auth event may name."""
+        self._recorder = recorder
+        self._zone = zone
+        self._clock = clock
+        self._locations = locations
+
+    def work(self, call: Call) -> Reply:
+        """201 with the purchase's id. Raises RequestRefused, AtCapacity, TookTooLong and LOST."""
+        return self._zone.work(lambda: self._record(call))
+
+    def _record(self, call: Call) -> Reply:
+        require_json(call.content_type, call.body)
+        facts = call.facts
+
+        def read() -> tuple[Cart, str]:
+            raw = parsed(call.body.data, exact=False)
+            return _cart(raw.value, self._locations), raw.text
+
+        try:
+            taken = self._recorder.take(read, now=self._clock(), new_id=_new_id)
+            cart = taken.read_cart
+            facts["request_id"], facts["trip_id"] = cart.request_id, cart.shopping_trip_id
+            facts["store_id"] = cart.store_id
+            recorded = self._recorder.settle(taken)
+        except psycopg.DataError as error:  # what JSON can say and no column can hold
+            raise RequestRefused(400, "body: a number is out of range") from error
+        except UnknownStore as error:
+            raise RequestRefused(400, "storeId: not a store of ours") from error
+        facts["outcome"] = recorded.outcome
+        return Reply(201, recorded.body)
+
+
 @blueprint.post("/v1/order/purchases")
 def purchases() -> Response:
-    """201 with the purchase's id. A cart that is turned away is a lost sale: it is kept, and there is an alert."""
+    """What went wrong with a cart (short_way.py). One that is turned away is a lost sale: it is kept, with an alert."""
     try:
-        return _record()
+        return response(reply_of(current_app.config["CARTS"].work))
     except RequestRefused as refused:
         _keep(refused)
         raise
@@ -48,30 +85,6 @@ def purchases() -> Response:
     except Exception:
         _put_aside(500, "service: internal error")
         raise
-
-
-@in_zone("purchases")
-def _record(_engine: Engine) -> Response:
-    config, facts = current_app.config, g._get_current_object()
-    body, locations = facts.body, config["BACKROOM"].auth_event_locations
-    require_json(request.mimetype, body)
-
-    def read() -> tuple[Cart, str]:
-        raw = parsed(body.data, exact=False)
-        return _cart(raw.value, locations), raw.text
-
-    recorder: Recorder = config["RECORDER"]
-    try:
-        taken = recorder.take(read, now=config["CLOCK"](), new_id=_new_id)
-        cart = taken.read_cart
-        facts.request_id, facts.trip_id, facts.store_id = cart.request_id, cart.shopping_trip_id, cart.store_id
-        recorded = recorder.settle(taken)
-    except psycopg.DataError as error:  # what JSON can say and no column can hold
-        raise RequestRefused(400, "body: a number is out of range") from error
-    except UnknownStore as error:
-        raise RequestRefused(400, "storeId: not a store of ours") from error
-    facts.outcome = recorded.outcome
-    return Response(recorded.body, 201, content_type="application/json")
 
 
 def _cart(value: dict[str, Any], locations: list[str]) -> Cart:

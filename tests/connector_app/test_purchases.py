@@ -382,3 +382,30 @@ def test_whom_the_gate_let_in_owns_the_trip_whatever_the_cart_says(amazon: Amazo
             {"trip": body["idempotentShoppingTripId"]},
         ).one()
     assert tuple(row) == ("ana", "PRICED")
+
+
+def test_a_cart_of_awkward_ids_is_kept_as_it_came(amazon: Amazon, retailer: Engine) -> None:
+    ids = ["NULL", '"', "\\", "{}", "a,b", "é 水", " "]
+    items = [{**line(item_id), "lineItemId": f"line {item_id}"} for item_id in ids]
+    body = cart_body(*items, line("MILK"))
+    assert amazon.purchases(body).status_code == 201
+    kept = lines(retailer, body["idempotentShoppingTripId"])
+    assert [one["item_id"] for one in kept] == [*ids, "MILK"]
+    assert [one["line_item_id"] for one in kept] == [*(f"line {item_id}" for item_id in ids), None]
+    assert [one["item_sku"] for one in kept] == [None] * len(ids) + ["MILK"]
+
+
+def test_what_goes_wrong_with_a_cart_is_tried_once_and_answered_in_the_envelope(
+    retailer: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings(connector_auth="off"), lambda: NOW)
+    tried: list[int] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        tried.append(1)
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(app.config["RECORDER"], "take", fail)
+    answer = app.test_client().post("/v1/order/purchases", json=cart_body(line()))
+    assert (answer.status_code, answer.get_json()) == (500, {"errorMsg": "service: internal error"})
+    assert len(tried) == 1

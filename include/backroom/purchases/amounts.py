@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from backroom.money import places
-from backroom.purchases.minor_units import decimal
+from backroom.purchases.minor_units import decimal, text
 from backroom.purchases.pricing import PricedCart, PricedLine, Problem
 
 _TOTALS = ("list_total", "promotion_total", "tax_total", "tax_included_total", "total")
@@ -17,18 +16,18 @@ _LINE_COLUMNS = (
 )  # fmt: skip
 
 
-def totals(priced: PricedCart | list[Problem]) -> dict[str, Decimal]:
-    """The columns of a purchase; zeros where the cart has no price."""
+def totals(priced: PricedCart | list[Problem], write: Callable[[int, int], Any] = decimal) -> dict[str, Any]:
+    """The columns of a purchase; zeros where the cart has no price. `write` as for `line_amounts`."""
     if isinstance(priced, list):
-        return dict.fromkeys(_TOTALS, Decimal(0))
+        return dict.fromkeys(_TOTALS, write(0, 0))
     digits = places(priced.currency)
-    tax = decimal(priced.tax_minor, digits)
+    tax = write(priced.tax_minor, digits)
     return {
-        "list_total": decimal(priced.list_minor, digits),
-        "promotion_total": decimal(priced.promotion_minor, digits),
+        "list_total": write(priced.list_minor, digits),
+        "promotion_total": write(priced.promotion_minor, digits),
         "tax_total": tax,
-        "tax_included_total": tax if priced.tax_included else decimal(0, digits),
-        "total": decimal(priced.total_minor, digits),
+        "tax_included_total": tax if priced.tax_included else write(0, digits),
+        "total": write(priced.total_minor, digits),
     }
 
 
@@ -44,15 +43,7 @@ def line_amounts(line: PricedLine | None, write: Callable[[int, int], Any] = dec
         "list_price": line.list_price,
         "price_unit": line.product.sold_by,
         "list_amount": write(line.list_minor, digits),
-        "promotions": [
-            {
-                "promotion_id": promotion.promotion_id,
-                "kind": promotion.kind,
-                "description": promotion.description,
-                "amount": str(decimal(amount, digits)),
-            }
-            for promotion, amount in line.taken
-        ],
+        "promotions": promotions_taken(line, digits),
         "promotion_amount": write(line.promotion_minor, digits),
         "product_tax_code": line.product.product_tax_code,
         "tax_rate": line.product.tax_rate,
@@ -61,3 +52,16 @@ def line_amounts(line: PricedLine | None, write: Callable[[int, int], Any] = dec
         "tax_included": line.tax_included,
         "total": write(line.total_minor, digits),
     }
+
+
+def promotions_taken(line: PricedLine, digits: int) -> list[dict[str, str]]:
+    """What each promotion took off the line, in the order applied; amounts as text with `digits` places."""
+    return [
+        {
+            "promotion_id": promotion.promotion_id,
+            "kind": promotion.kind,
+            "description": promotion.description,
+            "amount": text(amount, digits),
+        }
+        for promotion, amount in line.taken
+    ]

@@ -14,7 +14,7 @@ The cart's totals are the sums of its lines. A cart with a line that can't be pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from msgspec import Struct
@@ -48,6 +48,8 @@ class Product:
     product_tax_code: str = ""
     tax_rate: Decimal = Decimal(0)
     tax_jurisdiction: str | None = None
+    written: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+    """What `line_rows` has written of it once already, by the item that stood for it."""
 
 
 @dataclass(frozen=True, slots=True)

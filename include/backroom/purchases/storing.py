@@ -19,11 +19,11 @@ from backroom.charges.opening import OPEN_CHARGE, OPENING_COLUMNS, opening
 from backroom.clock import business_date
 from backroom.db.serving import Statement
 from backroom.entry.card_of_trip import CARD_OF_TRIP
-from backroom.money import places
-from backroom.purchases.amounts import line_amounts, totals
+from backroom.purchases.amounts import totals
 from backroom.purchases.cart import Cart, Owner
+from backroom.purchases.line_rows import LINE, LINE_COLUMNS, LINE_VALUES, lines_json
 from backroom.purchases.minor_units import text
-from backroom.purchases.pricing import CartItem, PricedCart, PricedLine, Problem, Product
+from backroom.purchases.pricing import PricedCart, Problem, Product
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def store(database: Engine | Connection, purchases: Sequence[Purchase]) -> set[s
     No trip may be there twice. Waits for another process that is about to store one of them.
     """
     carts = orjson.dumps([_cart_row(purchase) for purchase in purchases], default=str).decode()
-    return set(_STORE.one(database, {"carts": carts}).stored or ())
+    return set(_STORE.one(database, {"carts": carts, "lines": lines_json(purchases)}).stored or ())
 
 
 # What a cart from a shelf relies on. A card's token is the one that Amazon asked about at the gate, where it did.
@@ -90,9 +90,8 @@ _STORE = Statement(f"""
             entry_method text, shopper_id text, shopper_type text, shopper_identity text, trip_started_at timestamptz,
             trip_ended_at timestamptz, state text, currency text, list_total numeric, promotion_total numeric,
             tax_total numeric, tax_included_total numeric, total numeric, priced_by text, body_hash text,
-            raw_body json,
-            answer text, received_at timestamptz, shelf_version bigint, by_card boolean, app_event_ids text[],
-            tax_included boolean, lines json,
+            raw_body json, answer text, received_at timestamptz, shelf_version bigint, by_card boolean,
+            app_event_ids text[],
             {OPENING_COLUMNS})
     ), purchased as (
         insert into purchase (
@@ -118,20 +117,10 @@ _STORE = Statement(f"""
                  where own.store_id = cart.store_id and own.shopping_trip_id = cart.shopping_trip_id limit 1) is null)
         on conflict (shopping_trip_id) do nothing
         returning shopping_trip_id
-    ), line as materialized (
-        select cart.shopping_trip_id, cart.tax_included, line.*
-        from cart join purchased using (shopping_trip_id)
-        cross join lateral json_to_recordset(cart.lines) as line (
-            n int, li text, i text, t text, s text, q numeric, u text, p numeric, pu text, la numeric, ps jsonb,
-            pa numeric, c text, r numeric, j text, ta numeric, z numeric)
     ), lined as (
-        insert into purchase_line (
-            shopping_trip_id, line_number, line_item_id, item_id, item_type, item_sku, quantity, unit, list_price,
-            price_unit, list_amount, promotions, promotion_amount, product_tax_code, tax_rate, tax_jurisdiction,
-            tax_amount, tax_included, total)
-        select shopping_trip_id, n, li, i, t, s, q, u, p, pu, la, coalesce(ps, '[]'), pa, c, r, j, ta,
-            tax_included and z is not null, z
-        from line
+        insert into purchase_line ({LINE_COLUMNS})
+        select {LINE_VALUES} from json_to_recordset(%(lines)s::json) as line ({LINE})
+        where x in (select shopping_trip_id from purchased)
     ), moving as (
         insert into stock_due (shopping_trip_id, store_id)
         select cart.shopping_trip_id, cart.store_id from cart join purchased using (shopping_trip_id)
@@ -159,9 +148,7 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
         "trip_ended_at": cart.ended_at,
         "state": purchase.state,
         "currency": purchase.currency,
-        **totals(purchase.priced),
-        "tax_included": isinstance(purchase.priced, PricedCart) and purchase.priced.tax_included,
-        "lines": _line_rows(purchase),
+        **totals(purchase.priced, text),
         "priced_by": purchase.priced_by,
         "body_hash": cart.meaning(),
         "raw_body": orjson.Fragment(purchase.raw_body),  # as it came, digit by digit
@@ -172,58 +159,4 @@ def _cart_row(purchase: Purchase) -> dict[str, Any]:
     }
     if to_pay is not None:
         row |= opening(total=to_pay, trip_started_at=cart.started_at, now=cart.ended_at, reason=purchase.state)
-    return row
-
-
-def _line_rows(purchase: Purchase) -> list[dict[str, Any]]:
-    """A cart that has no price keeps its lines without amounts: they are priced once it has been resolved.
-
-    What known products left the store, whoever pays for them, is posted later (inventory/posting.py).
-    """
-    if isinstance(purchase.priced, list):
-        return [_line(item, purchase.products.get((item.item_type, item.item_id))) for item in purchase.cart.items]
-    digits = places(purchase.currency)
-    return [_priced_line(line, digits) for line in purchase.priced.lines]
-
-
-def _line(item: CartItem, product: Product | None) -> dict[str, Any]:
-    """Under the statement's short names, in the order of the columns; what is null is left out."""
-    row: dict[str, Any] = {
-        "n": item.line_number,
-        "li": item.line_item_id,
-        "i": item.item_id,
-        "t": item.item_type,
-        "q": str(item.quantity),
-        "u": item.unit,
-    }
-    if product is not None:
-        row["s"] = product.item_sku
-        row["pu"] = product.sold_by
-    return row
-
-
-def _priced_line(line: PricedLine, digits: int) -> dict[str, Any]:
-    """As `_line` with what `amounts.line_amounts` says, as text; what is null or empty is left out."""
-    item, product = line.item, line.product
-    row: dict[str, Any] = {
-        "n": item.line_number,
-        "li": item.line_item_id,
-        "i": item.item_id,
-        "t": item.item_type,
-        "q": str(item.quantity),
-        "u": item.unit,
-        "s": product.item_sku,
-        "pu": product.sold_by,
-        "p": str(line.list_price),
-        "la": text(line.list_minor, digits),
-        "pa": text(line.promotion_minor, digits),
-        "c": product.product_tax_code,
-        "r": str(product.tax_rate),
-        "ta": text(line.tax_minor, digits),
-        "z": text(line.total_minor, digits),
-    }
-    if product.tax_jurisdiction is not None:
-        row["j"] = product.tax_jurisdiction
-    if line.taken:
-        row["ps"] = line_amounts(line, text)["promotions"]
     return row
