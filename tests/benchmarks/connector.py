@@ -65,16 +65,10 @@ def _latency(
     servers: Servers, seeds: Iterator[int], seconds: float, rates: dict[str, float], say: Callable[[str], None]
 ) -> list[Goal]:
     goals: list[Goal] = []
+    bare = _at_half(servers, seeds, seconds, rates, "bare", say)
+    goals.append(Goal("reference at half its rate, p99", bare.percentile(0.99) * 1000, None, False, "ms"))
     for kind, limit in (("purchases", 0.05), ("gate", 0.025)):
-        say(f"latency at half the rate: {kind}")
-        result = at_rate(
-            _port(servers, kind),
-            _requests(servers, kind, next(seeds), int(rates[kind] * seconds) + 1),
-            rate=rates[kind] / 2,
-            connections=CONNECTIONS,
-            seconds=seconds,
-        )
-        _check(servers, result, kind)
+        result = _at_half(servers, seeds, seconds, rates, kind, say)
         goals += [
             Goal(f"{kind} at half that rate, p99", result.percentile(0.99) * 1000, limit * 1000, False, "ms"),
             Goal(f"{kind} at half that rate, slowest", result.slowest * 1000, 1000, False, "ms"),
@@ -87,6 +81,26 @@ def _latency(
         _check(servers, result, kind)
         goals.append(Goal(f"{kind}, one id by {HOT} connections, slowest", result.slowest * 1000, 1000, False, "ms"))
     return goals
+
+
+def _at_half(
+    servers: Servers,
+    seeds: Iterator[int],
+    seconds: float,
+    rates: dict[str, float],
+    kind: str,
+    say: Callable[[str], None],
+) -> Result:
+    say(f"latency at half the rate: {kind}")
+    result = at_rate(
+        _port(servers, kind),
+        _requests(servers, kind, next(seeds), int(rates[kind] * seconds) + 1),
+        rate=rates[kind] / 2,
+        connections=CONNECTIONS,
+        seconds=seconds,
+    )
+    _check(servers, result, kind)
+    return result
 
 
 def _by_size(servers: Servers, seeds: Iterator[int], sizes: tuple[int, ...], seconds: float) -> list[Goal]:

@@ -11,11 +11,11 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure, the limit it must keep, and the one that is aimed for."""
+    """A figure, the limit it must keep (None: it is there to be read beside another), and what is aimed for."""
 
     name: str
     value: float
-    limit: float
+    limit: float | None
     at_least: bool
     unit: str = ""
     aim: float | None = None
@@ -23,6 +23,8 @@ class Goal:
     @property
     def kept(self) -> bool:
         """Whether the limit holds."""
+        if self.limit is None:
+            return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
@@ -30,7 +32,7 @@ def show(console: Console, title: str, goals: Sequence[Goal], reference: str) ->
     """Prints the table; the exit code: 1 where a limit is missed."""
     table = Table(title, "measured", "limit", "aim", "")
     for goal in goals:
-        limit = f"{'≥' if goal.at_least else '≤'} {goal.limit:g} {goal.unit}"
+        limit = "" if goal.limit is None else f"{'≥' if goal.at_least else '≤'} {goal.limit:g} {goal.unit}"
         aim = "" if goal.aim is None else f"{goal.aim:g}"
         table.add_row(goal.name, f"{goal.value:.2f} {goal.unit}", limit, aim, "" if goal.kept else "[red]missed[/red]")
     console.print(table)
