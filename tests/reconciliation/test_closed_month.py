@@ -163,7 +163,8 @@ def test_the_months_totals_are_those_of_the_books_and_tie_to_the_ledger_once_it_
     stands = periods.of_store(connection, store_id=STORE, first=FIRST, last=LAST)
     assert Decimal(stands.figures["sales"]["total"]) == sold
     assert sum(Decimal(row["captured"]) + Decimal(row["debt"]) + Decimal(row["rest"]) for row in stands.by_day) > 0
-    with pytest.raises(CloseRefused, match=r"be closed: these do not tie: Sold by card.*, Sales at shelf price, Parked"):
+    off = r"be closed: these do not tie: Sold by card.*, Sales at shelf price, Parked, or not charged yet$"
+    with pytest.raises(CloseRefused, match=off):
         months.close(connection, store_id=STORE, month=FIRST, by="fay", reason="No", now=MARCH, with_breaks=True)
     mended = _mend_our_own(connection, truth)  # later data: these breaks close by themselves
     for one in breaks.listed(connection, Filter(store_id=STORE, state="OPEN"), now=MARCH):
