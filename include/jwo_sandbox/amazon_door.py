@@ -111,11 +111,11 @@ class Protocol(HttpToolsProtocol):
 
 async def _whole(receive: Receive) -> bytes:
     message = await receive()
-    body: bytes = message.get("body", b"")
+    parts: list[bytes] = [message.get("body", b"")]
     while message.get("more_body"):
         message = await receive()
-        body += message.get("body", b"")
-    return body
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from backroom.amazon.catalog import CatalogClient, is_final, names_a_bad_store
+from backroom.amazon.catalog import CatalogClient, Written, is_final, names_a_bad_store
 from backroom.amazon.outcomes import CallFailed, Outcome, Problem
 from backroom.amazon.request_rate import ORDINARY, URGENT, NoPermit, RequestRate
 from backroom.db.engine import make_engine
@@ -89,7 +91,7 @@ def test_records_that_are_json_already_go_as_they_are_and_carts_to_their_path(
     catalog: CatalogClient, amazon: ScriptedAmazon
 ) -> None:
     amazon.script = lambda _: Reply(201, {"ingestionId": "ing-1"})
-    catalog.upload(['{"item_sku": "Ä"}', '{"item_sku": "B"}'], cart=True)
+    catalog.upload(Written(2, '{"item_sku": "Ä"},{"item_sku": "B"}'), cart=True)
     assert amazon.calls[0].body == {"catalogItems": [{"item_sku": "Ä"}, {"item_sku": "B"}]}
     assert amazon.calls[0].path == "/v1/catalog/cart/upload"
 
@@ -129,6 +131,16 @@ def test_an_upload_that_waits_goes_before_polls_that_have_waited_longer(database
         for waiting in (*polls, upload):
             waiting.result()
     assert order == [URGENT, ORDINARY, ORDINARY]
+
+
+def test_permits_are_some_time_apart_once_half_of_the_limit_is_taken(database: Engine) -> None:
+    rate = RequestRate(database, api="apart", per_second=10)
+    for _ in range(10):
+        with rate.permit():
+            pass
+    with database.connect() as connection:
+        granted = connection.scalars(text("select granted_at from api_permit where api = 'apart' order by 1")).all()
+    assert all(later - earlier >= timedelta(seconds=0.09) for earlier, later in pairwise(granted[5:]))
 
 
 def test_who_has_no_patience_left_does_not_call(database: Engine) -> None:

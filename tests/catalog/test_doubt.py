@@ -32,7 +32,7 @@ class Amazon:
         return answer
 
     def upload(self, items: Any, *, cart: bool = False) -> str:
-        return self._next("upload", *items)
+        return self._next("upload", items)
 
     def archive(self, skus: Any, stores: Any) -> str:
         return self._next("archive", tuple(skus), tuple(stores))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from sqlalchemy import Engine
@@ -19,6 +19,17 @@ LONGEST_WAIT: Final = 60.0  # seconds for a turn; then the call is not made
 LONGEST_CALL: Final = 240.0  # seconds: the wait for a turn and every time-out, with room
 # Amazon's published words; both fail the whole request.
 _BAD_STORES: Final = ("One or more StoreID's present in the request", "List of store ID's present in the request")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Records that are JSON already, with commas between them."""
+
+    count: int
+    records: str
+
+    def __len__(self) -> int:
+        return self.count
 
 
 class CatalogClient:
@@ -38,13 +49,13 @@ class CatalogClient:
     def __exit__(self, *_: object) -> None:
         self._transport.close()
 
-    def upload(self, items: Sequence[Mapping[str, Any]] | Sequence[str], *, cart: bool = False) -> str:
+    def upload(self, items: Sequence[Mapping[str, Any]] | Written, *, cart: bool = False) -> str:
         """Sends at most 10,000 whole records; returns the ingestion id. One wrong store fails them all.
 
-        Records that are JSON text already are sent as they are. `cart`: to the path of Dash Cart stores.
+        `cart`: to the path of Dash Cart stores.
         """
         _at_most(len(items), "items")
-        written = ",".join(item if isinstance(item, str) else exact_json.dumps(item) for item in items)
+        written = items.records if isinstance(items, Written) else ",".join(map(exact_json.dumps, items))
         path = "/v1/catalog/cart/upload" if cart else "/v1/catalog/upload"
         return self._ingestion(path, f'{{"catalogItems":[{written}]}}'.encode())
 
@@ -70,9 +81,10 @@ class CatalogClient:
         return ingestion_id
 
     def _post(self, path: str, body: Mapping[str, Any] | bytes, priority: int) -> Answer:
+        request = self._transport.signed(path, body)  # a permit is for the call alone: the shorter, the more of them
         try:
             with self._rate.permit(priority=priority, patience=LONGEST_WAIT):
-                answer = self._transport.post(path, body)
+                answer = self._transport.send(request)
         except NoPermit as error:
             raise CallFailed(path, Answer(Outcome.NOT_SENT, Problem.THROTTLED, message=str(error))) from error
         if answer.outcome is not Outcome.SUCCEEDED:

@@ -66,9 +66,9 @@ class Transport:
         url = parsed(base_url)
         self._successes = successes
         self._timeout = config.amazon_timeout_seconds
+        self._signature = Signature(credentials(config), region_of(url.host, config))
         self._client = httpx.Client(
             base_url=url,
-            auth=Signature(credentials(config), region_of(url.host, config)),
             timeout=httpx.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=5),
             headers={"User-Agent": "backroom", "Accept": "application/json"},
@@ -87,22 +87,33 @@ class Transport:
         `body`: a value to be written as exact JSON, or JSON that is written already.
         """
         started = time.perf_counter()
+        return self.send(self.signed(path, body), started=started)
+
+    def signed(self, path: str, body: Mapping[str, Any] | bytes) -> httpx.Request:
+        """A request that is ready to leave; good for about five minutes."""
         content = body if isinstance(body, bytes) else exact_json.dumps(body).encode()
+        request = self._client.build_request(
+            "POST", path, content=content, headers={"Content-Type": "application/json"}
+        )
+        return next(self._signature.auth_flow(request))
+
+    def send(self, request: httpx.Request, *, started: float | None = None) -> Answer:
+        """As `post`, of a request of `signed`. `started`: when it was asked for, by time.perf_counter; unset: now."""
+        started = time.perf_counter() if started is None else started
+        request.extensions[_STARTED] = started
+        response: httpx.Response | None = None
         try:
-            with self._client.stream(
-                "POST",
-                path,
-                content=content,
-                headers={"Content-Type": "application/json"},
-                extensions={_STARTED: started},
-            ) as response:
-                raw = self._read(response, started)
+            response = self._client.send(request, auth=None, stream=True)
+            raw = self._read(response, started)
         except (_StoodStill, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return broken(Outcome.NOT_SENT, Problem.UNREACHABLE, error, started)
         except (httpx.TimeoutException, TimeoutError) as error:
             return broken(Outcome.UNKNOWN, Problem.TIMED_OUT, error, started)
         except httpx.HTTPError as error:
             return broken(Outcome.UNKNOWN, Problem.CONNECTION_LOST, error, started)
+        finally:
+            if response is not None:
+                response.close()
         return understood(
             response.status_code, raw, response.headers.get("Retry-After"), started, successes=self._successes
         )

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 
 from backroom.alerts import raise_alert
-from backroom.amazon.catalog import LONGEST_CALL, CatalogClient, is_final, names_a_bad_store
+from backroom.amazon.catalog import LONGEST_CALL, CatalogClient, Written, is_final, names_a_bad_store
 from backroom.amazon.outcomes import Answer, CallFailed, Outcome, Problem
 from backroom.catalog.difference import NOT_REFUSED
 from backroom.settings import settings
@@ -83,7 +83,7 @@ def _call(engine: Engine, client: CatalogClient, batch: Batch) -> str | None:
     """None where nothing of the batch is as it was planned any more: a later run has it."""
     with engine.begin() as connection:
         if batch.kind == "UPLOAD":
-            told = list(connection.execute(_RECORDS, {"batch": batch.batch_id}).scalars())
+            told: Written | list[str] = Written(*connection.execute(_RECORDS, {"batch": batch.batch_id}).one())
             cart = connection.scalar(
                 text("select store_type = 'DASH_CART' from store where store_id = :s"), {"s": batch.store_id}
             )
@@ -93,7 +93,7 @@ def _call(engine: Engine, client: CatalogClient, batch: Batch) -> str | None:
         if not told:
             connection.execute(_OVERTAKEN, {"batch": batch.batch_id, "in_doubt": batch.in_doubt})
             return None
-    return client.upload(told, cart=bool(cart)) if batch.kind == "UPLOAD" else client.archive(told, stores)
+    return client.upload(told, cart=bool(cart)) if isinstance(told, Written) else client.archive(told, stores)
 
 
 def _record_failure(engine: Engine, batch: Batch, error: CallFailed, now: datetime) -> None:
@@ -197,11 +197,11 @@ _OVERTAKEN = text(
 # believes of a table that has grown by a million rows a moment ago.
 _RECORDS = text(
     """
-    select i.record::text from catalog_batch_item b
+    select count(*), coalesce(string_agg(i.record::text, ','), '') from catalog_batch_item b
     cross join lateral (
         select record, content_hash, gone from catalog_item c
         where c.store_id = b.store_id and c.item_sku = b.item_sku limit 1) i
-    where b.batch_id = :batch and i.content_hash = b.content_hash and not i.gone order by b.item_sku
+    where b.batch_id = :batch and i.content_hash = b.content_hash and not i.gone
     """
 )
 # What is back in a store since must not be taken off its shelves by an archive that goes late.
