@@ -78,12 +78,17 @@ class AirflowApi:
                     raise RunFailed(f"{run.dag_id} failed ({run.run_id}): {', '.join(self._failed_tasks(run))}")
             if waiting and time.monotonic() > deadline:
                 raise RunFailed(f"{waiting[0].dag_id} did not end within {seconds:.0f} s ({waiting[0].run_id})")
-            time.sleep(0.5)
+            if waiting:
+                time.sleep(1)  # each look costs what a task's own calls cost
 
     def runs(self, dag_id: str) -> list[dict[str, str]]:
         """Every run of a DAG."""
         found: list[dict[str, str]] = self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]
         return found
+
+    def under_way(self) -> int:
+        """How many runs, of whichever DAG, are queued or running."""
+        return int(self._get("/api/v2/dags/~/dagRuns", state=["queued", "running"])["total_entries"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """A run's tasks, with `task_id`, `state`, `start_date`, `end_date` and `duration` in seconds."""

@@ -61,6 +61,8 @@ def measure(*, lines: int, console: Console) -> tuple[list[Goal], str]:
                 f"http://127.0.0.1:{config.airflow_port}", stack.environment.secrets["airflow_admin_password"]
             )
             airflow.wait_for_dags(["intraday_ingestion", "event_feed"])
+            status.update("each DAG's first run")
+            _await(lambda: airflow.under_way() == 0 or None, "Airflow at rest")
             status.update("a decline")
             declined = _decline(engine, airflow, f"http://127.0.0.1:{config.aws_port}")
             written = list(feed_files.files(lines=3 * lines, windows=3 * FILES))
@@ -160,7 +162,6 @@ def _by_itself(engine: Engine, aws: Aws, config: Settings, files: list[tuple[str
 
 def _decline(engine: Engine, airflow: AirflowApi, endpoint: str) -> float:
     """Seconds from an event on Amazon's bus to the alert; the run that did it was started by the bell."""
-    _await(lambda: _at_rest(airflow, "event_feed") or None, "event_feed at rest")
     detail = {"subtype": "CaptureDeclined", "shoppingTripId": "trip-declined", "storeId": feed_files.STORE}
     entry = {
         "Source": "amazon.justwalkout", "DetailType": "PAYMENT", "EventBusName": "jwo-events",
