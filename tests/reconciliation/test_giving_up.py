@@ -32,7 +32,7 @@ APRIL = datetime(2026, 4, 2, 9, tzinfo=UTC)
         ("PAYOUT", "-0.12", False, Account.CARD_CLEARING),
         ("PAYOUT", "0.12", False, None),  # what came too much stands in no account
         ("OVER_CAPTURED", "0.88", False, None),
-        ("REFUND", "-1.00", False, None),
+        ("REFUND", "-1.00", False, None),  # still owed by us
         ("TAX", "-0.05", False, None),
         ("LEDGER", "-1.00", False, None),
         ("MISSING_ORDER", None, False, None),
@@ -42,6 +42,7 @@ def test_only_what_the_books_hold_can_be_given_up(
     kind: str, difference: str | None, uncovered: bool, expected: Account | None
 ) -> None:
     found = given_up(kind, Decimal(difference) if difference else None, uncovered=uncovered)
+    assert given_up("REFUND", Decimal("1.00"), refunds_begun=Decimal("1.00")) is None
     assert found == (None if expected is None else GivenUp(-Decimal(difference or 0), expected))
 
 
@@ -143,6 +144,17 @@ def test_what_was_given_up_is_taken_back_when_the_break_opens_again_or_the_money
     assert [row["given_up"] for row in breaks.history(books.connection, number) if row["given_up"]] == [
         Decimal("8.12"), Decimal("-8.12"), Decimal("8.12"), Decimal("-8.12"),
     ]  # fmt: skip
+
+
+def test_of_what_amazon_gave_back_unasked_only_what_no_refund_of_ours_has_booked_is_given_up(books: Books) -> None:
+    trip = books.trip()
+    books.change("amazon_order", trip, refunded=Decimal("3.00"), status="REFUNDED")
+    books.refund(trip, "2.00", state="INITIATED")
+    books.post(trip, kind="REFUND_INITIATED", refunds="1.85", tax_payable="0.15", refund_clearing_initiated="-2.00")
+    books.reconcile(now=LATE)
+    _write_off(books, _the_break(books))
+    _post(books)
+    assert _booked(books, trip)[0]["postings"] == {"write_off": "1.00", "card_clearing_written_off": "-1.00"}
 
 
 def test_what_is_neither_captured_nor_owed_is_given_up_of_the_receivable(books: Books) -> None:

@@ -1,7 +1,8 @@
 """What of a break's difference stands in the books and will not come, so that giving it up has to be booked.
 
-Only money that the books hold for certain can be given up: what was captured and is not paid out, and what was sold
-and is neither captured nor owed. What came too much, or was told differently of a cart, stands in no account.
+Only money that the books hold for certain can be given up: what was captured and is not paid out, be it because more of
+it went back than we asked for, and what was sold and is neither captured nor owed. What came too much, or was told
+differently of a cart, stands in no account.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from backroom.ledger.accounts import Account
+from backroom.reconciliation.sides import ZERO
 from backroom.reconciliation.verdict import Kind
 
 _OF_CLEARING: Final = frozenset({Kind.UNDER_CAPTURED, Kind.PAYOUT, Kind.MISSING_PAYOUT})
@@ -26,13 +28,20 @@ class GivenUp:
     of: Account
 
 
-def given_up(kind: str, difference: Decimal | None, *, uncovered: bool) -> GivenUp | None:
+def given_up(
+    kind: str, difference: Decimal | None, *, uncovered: bool = False, refunds_begun: Decimal = ZERO
+) -> GivenUp | None:
     """What a write-off of such a break gives up of the books; None: nothing stands there. Pure.
 
     `difference` is theirs minus ours. `uncovered`: the charge has ended with less captured and owed than its total, so
-    that the rest stands as the shopper's receivable.
+    that the rest stands as the shopper's receivable. `refunds_begun` by the card, and not final, are booked already.
     """
-    if kind not in _OF_CLEARING or difference is None or difference >= 0:
+    if difference is None:
+        return None
+    if kind == Kind.REFUND:  # what went back, and no refund of ours takes off what is to be paid out
+        too_much = difference - refunds_begun
+        return GivenUp(too_much, Account.CARD_CLEARING) if too_much > 0 else None
+    if kind not in _OF_CLEARING or difference >= 0:
         return None
     of_receivable = kind == Kind.UNDER_CAPTURED and uncovered
     return GivenUp(-difference, Account.SHOPPER_RECEIVABLE if of_receivable else Account.CARD_CLEARING)
@@ -41,7 +50,9 @@ def given_up(kind: str, difference: Decimal | None, *, uncovered: bool) -> Given
 # As matching.judge names it: a charge that has ended, and is not covered, is told before its order is looked at.
 _STANDS: Final = text("""
     select s.test, c.state in ('CAPTURED', 'CANCELLED', 'IN_DEBT') and c.captured + coalesce(d.amount, 0) < c.total
-           as uncovered
+           as uncovered,
+           (select coalesce(sum(r.amount), 0) from refund r where r.shopping_trip_id = c.shopping_trip_id
+            and r.instrument = 'CAPTURE' and r.state = 'INITIATED') as refunds_begun
     from charge c join store s using (store_id) left join debt d using (shopping_trip_id)
     where c.store_id = :store_id and c.shopping_trip_id = :trip
 """)
@@ -54,4 +65,4 @@ def of_break(
     found = connection.execute(_STANDS, {"store_id": store_id, "trip": shopping_trip_id}).one_or_none()
     if found is None or found.test:
         return None
-    return given_up(kind, difference, uncovered=found.uncovered)
+    return given_up(kind, difference, uncovered=found.uncovered, refunds_begun=found.refunds_begun)
