@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backroom_airflow import preloading
 from backroom_airflow.tags import Tag
 
 if TYPE_CHECKING:
@@ -55,3 +58,25 @@ def test_a_dag_is_run_by_a_test(dag_id: str) -> None:
         if ".test(" in (text := path.read_text()) and re.search(rf"[\"']{dag_id}[\"']", text) and path != Path(__file__)
     ]
     assert ran, f"no test runs dag.test() of {dag_id}"
+
+
+@pytest.mark.parametrize(
+    ("part", "executor", "loads"),
+    [
+        ("scheduler", "LocalExecutor", True),
+        ("triggerer", "LocalExecutor", False),
+        ("scheduler", "CeleryExecutor", False),
+    ],
+)
+def test_what_tasks_import_is_loaded_ahead_by_the_process_that_forks_them(
+    airflow_home: None, monkeypatch: pytest.MonkeyPatch, part: str, executor: str, loads: bool
+) -> None:
+    from airflow.listeners.listener import get_listener_manager
+
+    loaded: list[str] = []
+    monkeypatch.setattr(preloading.importlib, "import_module", loaded.append)
+    monkeypatch.setattr(sys, "argv", ["airflow", part])
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    get_listener_manager().hook.on_starting(component=None)
+    assert loaded == (list(preloading.MODULES) if loads else [])
+    assert all(importlib.util.find_spec(module) for module in loaded)
