@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -96,23 +98,51 @@ def forget_configuration() -> None:
     database_engine.engine.cache_clear()
 
 
-# The whole store day takes longest: it comes first, with what is light beside it, then what starts many processes; so
-# that no worker is left alone with it at the end.
+# What takes longest comes first, so that no worker is left alone with it at the end. A part's files in this order too.
 FIRST = (
     "tests/stack/test_demo",
-    "tests/charges",
-    "tests/debts",
+    "tests/quality",  # with all that runs DAGs, see below
     "tests/simulation",
     "tests/benchmarks",
     "tests/connector_app/portal/test_journeys",
+    "tests/feeds/test_with_sandbox",
+    "tests/connector_app/test_with_the_sandbox",
+    "tests/charges",
     "tests/connector_app/console/test_browser",
+    "tests/connector_app",
+    "tests/jwo_sandbox",
+    "tests/catalog",
 )
+TOGETHER = "what runs DAGs or suites of expectations"
+
+
+@cache
+def scope(file: str) -> str:
+    """What one worker runs at a stretch: a file's tests; all those that need Airflow or Great Expectations.
+
+    Each takes some 15 s of a processor to load and set up, in every worker that needs it.
+    """
+    heavy = file.startswith("tests/quality/") or re.search(r"\b(dag_bag|airflow_home)\b", (CHECKOUT / file).read_text())
+    return TOGETHER if heavy else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long modules first."""
+    """Long scopes first."""
+    places: dict[str, int] = {}
+    for item in items:
+        place = next((place for place, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+        named = scope(item.nodeid.partition("::")[0])
+        places[named] = min(place, places.get(named, place))
+    items.sort(key=lambda item: places[scope(item.nodeid.partition("::")[0])])
 
-    def rank(item: pytest.Item) -> int:
-        return next((place for place, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
 
-    items.sort(key=rank)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """`--dist loadfile`, by the scopes above."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadByScope(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid.partition("::")[0])
+
+    return LoadByScope(config, log)
