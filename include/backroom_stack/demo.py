@@ -96,7 +96,7 @@ def _play_day(day: date, sandbox: str, airflow: AirflowApi, console: Console) ->
     total = int(httpx.get(f"{sandbox}/sandbox/progress", timeout=30).json()["trips_total"])
     moments = timeline(day, total)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
         catalog = progress.add_task("catalog accepted by Amazon", total=1)
         played = progress.add_task("shopping trips", total=total)
         hours = progress.add_task("files in, money moved, through the day", total=len(moments))
