@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from backroom import command_line
+from backroom.cli import main
 
 WIDE = "select " + ", ".join(f"'{'x' * 30}{n}' as heading_of_column_{n}" for n in range(6))
 
@@ -37,3 +38,28 @@ def test_what_is_too_wide_is_a_line_for_each_value_and_whole(capsys: pytest.Capt
 def test_no_rows_are_an_empty_table_however_wide(capsys: pytest.CaptureFixture[str]) -> None:
     command_line.show_query(f"{WIDE} limit 0", {}, as_json=False)
     assert "heading" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stores", "load"], "missing argument 'file'; `backroom stores load --help` shows how it is used"),
+        (["catalog", "sync", "--stoer", "S-1"], "no such option: --stoer"),
+        (["catalog", "status", "--limit", "many"], "invalid value for '--limit'"),
+        (["nonsense"], "no such command 'nonsense'"),
+    ],
+)
+def test_a_wrong_way_to_ask_is_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"backroom: {says}")
+
+
+def test_a_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stores"])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, err) == (2, "")
+    assert "scan-pattern" in out

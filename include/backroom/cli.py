@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -62,9 +63,14 @@ def main(arguments: list[str] | None = None) -> None:
     if not sys.stdout.isatty():
         os.environ.setdefault("COLUMNS", "200")  # a file or a pipe has no width that would have to be kept to
     try:
-        build_app([asked] if asked in COMMANDS else list(COMMANDS))(arguments)
+        app = build_app([asked] if asked in COMMANDS else list(COMMANDS))
+        code = app(arguments, prog_name="backroom", standalone_mode=False)
     except BackroomError as error:
         _refuse(str(error))
+    except typer.TyperException as error:  # an argument is missing, malformed or unknown
+        _refuse_usage(error)
+    except typer.Abort:
+        _refuse("stopped")
     except ProgrammingError as error:  # a table or a right is missing
         _refuse(f"the database can't do this: {str(error.orig).splitlines()[0]}; see `backroom db status` and its role")
     except OperationalError as error:
@@ -73,9 +79,19 @@ def main(arguments: list[str] | None = None) -> None:
         if not type(error).__module__.startswith("botocore."):  # not imported for the commands that need no AWS
             raise
         _refuse(f"AWS: {error}; are credentials and BACKROOM_AWS_ENDPOINT_URL right (docs/operations.md)?")
+    else:
+        sys.exit(code)
 
 
-def _refuse(reason: str) -> None:
+def _refuse_usage(error: typer.TyperException) -> NoReturn:
+    said = " ".join(error.format_message().split()).rstrip(".")
+    if not said:  # a group without a command: its help has been printed
+        sys.exit(2)
+    where = getattr(getattr(error, "ctx", None), "command_path", "backroom")
+    _refuse(f"{said[0].lower()}{said[1:]}; `{where} --help` shows how it is used")
+
+
+def _refuse(reason: str) -> NoReturn:
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"backroom: {reason}", markup=False)
     sys.exit(2)
 

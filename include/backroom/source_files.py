@@ -37,7 +37,9 @@ def read_csv(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
             header = next(reader, [])
             missing = [name for name, field in model.model_fields.items() if field.is_required() and name not in header]
             if missing:
-                raise SourceFileError(f"{path}: line 1: the column {missing[0]!r} is missing")
+                raise SourceFileError(
+                    f"{path}: line 1: the column {missing[0]!r} is missing; a CSV file starts with its columns' names"
+                )
             places = [(name, header.index(name)) for name in model.model_fields if name in header]
             for cells in reader:
                 if len(cells) != len(header):
@@ -47,7 +49,7 @@ def read_csv(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
                 values = {name: cells[place] for name, place in places}
                 yield reader.line_num, _checked(model, values, f"{path}: line {reader.line_num}", "column")
         except csv.Error as error:
-            raise SourceFileError(f"{path}: line {reader.line_num}: {error}") from error
+            raise SourceFileError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
         except UnicodeDecodeError as error:
             raise SourceFileError(f"{path}: after line {reader.line_num}: not UTF-8 ({error.reason})") from error
 
@@ -58,9 +60,13 @@ def read_json_list(path: Path, model: type[Row]) -> list[Row]:
         try:
             entries = json.load(text, parse_float=Decimal)
         except json.JSONDecodeError as error:
-            raise SourceFileError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
+            raise SourceFileError(
+                f"{path}: line {error.lineno}, column {error.colno}: not JSON ({error.msg})"
+            ) from error
         except UnicodeDecodeError as error:
             raise SourceFileError(f"{path}: not UTF-8 ({error.reason})") from error
+        except (ValueError, RecursionError) as error:  # a number of very many digits, nesting without end
+            raise SourceFileError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(entries, list):
         raise SourceFileError(f"{path}: holds no list; write [{{…}}, {{…}}]")
     return [_checked(model, entry, f"{path}: entry {number}", "field") for number, entry in enumerate(entries, 1)]

@@ -80,6 +80,8 @@ def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: 
     ("content", "complaint"),
     [
         ("[{", "line 1, column 3"),
+        ("root:x:0:0:root:/root:/bin/sh", "line 1, column 1: not JSON"),
+        ("[" * 100_000, "not readable as JSON"),
         ('{"store_id": "A"}', "holds no list"),
         ([{**NEW_YORK, "time_zone": "Mars/Olympus"}], "entry 1, field 'time_zone'"),
         ([{**NEW_YORK, "currency": "ZZZ"}], "entry 1, field 'currency'"),

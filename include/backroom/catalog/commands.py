@@ -175,10 +175,14 @@ def synchronise(
     moment = command_line.moment(now)
     check_reachable(engine())
     config = settings()
+    place = source.configured(config, folder)
+    source.require_place(place)
+    with engine().connect() as connection:
+        require_store(connection, store)
     with CatalogClient(config, engine()) as client:
         run_id = sync.start_run(
             engine(),
-            source=source.configured(config, folder),
+            source=place,
             business_date=moment.astimezone(UTC).date(),
             now=moment,
             store_id=store,

@@ -58,6 +58,14 @@ def configured(config: Settings, place: str = "") -> Source:
     return Source(place, load_mapping(config.catalog_mapping), url.get_secret_value() if url else "", s3)
 
 
+def require_place(source: Source) -> None:
+    """Raises SourceFileError for a folder that is not there; a bucket or a database is asked when it is opened."""
+    if source.place != "sql" and not source.place.startswith("s3://") and not Path(source.place).is_dir():
+        raise SourceFileError(
+            f"catalog folder {source.place} does not exist; put the store files there or set BACKROOM_CATALOG_SOURCE"
+        )
+
+
 @contextmanager
 def opened(source: Source, stores: Sequence[str], only_store: str | None = None) -> Iterator[list[Part]]:
     """The source's parts, all of them or those that may hold `only_store`.
@@ -91,10 +99,7 @@ def _query(source: Source) -> Part:
 
 
 def _files(source: Source, folder: Path, stores: Sequence[str], only_store: str | None) -> list[Part]:
-    if not folder.is_dir():
-        raise SourceFileError(
-            f"catalog folder {folder} does not exist; put the store files there or set BACKROOM_CATALOG_SOURCE"
-        )
+    require_place(source)
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.is_file())
     if not found:
         raise SourceFileError(f"catalog folder {source.place} holds no {_KINDS} file; export one file per store")
