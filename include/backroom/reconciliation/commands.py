@@ -38,6 +38,9 @@ STORE = typer.Option(..., "--store", help="the store's id")
 DATE = typer.Option(..., "--date", help="the store's business day, YYYY-MM-DD")
 MONTH = typer.Option(..., "--month", help="the month, YYYY-MM")
 JSON = typer.Option(False, "--json", help="for machines")
+DELIVER = typer.Option(
+    None, "--deliver/--no-deliver", help="store and announce it; left out, where the settings name a place for reports"
+)
 NOW = typer.Option("", "--now", help="business time, ISO 8601 with its zone; the present where left out")
 
 
@@ -97,11 +100,14 @@ def write_report(
     first: str = typer.Option("", "--from", help="of a period: its first day"),
     last: str = typer.Option("", "--to", help="of a period: its last day"),
     store: str = typer.Option("", "--store", help="of a period: one store; left out, all"),
-    deliver: bool = typer.Option(False, "--deliver", help="also store and announce it, as the settings say where"),
+    deliver: bool | None = DELIVER,
     now: str = NOW,
     as_json: bool = JSON,
 ) -> None:
-    """Write the report of a day over all stores, or of any period; a month that is closed as it was closed."""
+    """Write the report of a day over all stores, or of any period; a month that is closed as it was closed.
+
+    It is stored and announced where BACKROOM_REPORTS_BUCKET and BACKROOM_REPORTS_RECIPIENTS say so.
+    """
     check_reachable(engine())
     folder = settings().reports_folder
     if bool(date_) == bool(first or last):
@@ -114,8 +120,7 @@ def write_report(
                 connection, store_id=store or None, first=_date(first, "--from"), last=_date(last, "--to"),
                 folder=folder,
             )  # fmt: skip
-    if deliver and delivery.deliver(engine(), delivery.clients(), page=written.html, now=moment(now)) is None:
-        raise BackroomError("--deliver: set BACKROOM_REPORTS_BUCKET, or BACKROOM_REPORTS_RECIPIENTS")
+    _deliver(written.html, deliver, now=moment(now))
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
 
 
@@ -171,19 +176,35 @@ def list_stores(
 def write_month(
     store: str = typer.Option("", "--store", help="the store's id; left out, all"),
     month: str = MONTH,
+    deliver: bool | None = DELIVER,
+    now: str = NOW,
     as_json: bool = JSON,
 ) -> None:
-    """Write a month's report, of one store or of all: as it was closed, or as it stands while it is open."""
+    """Write a month's report, of one store or of all: as it was closed, or as it stands while it is open.
+
+    It is stored and announced as other reports are.
+    """
     check_reachable(engine())
-    _say_month(_month(month), store_id=store or None, as_json=as_json)
+    page = _say_month(_month(month), store_id=store or None, as_json=as_json)
+    _deliver(page, deliver, now=moment(now))
 
 
-def _say_month(first: date, *, store_id: str | None, as_json: bool) -> None:
+def _deliver(page: Path, wanted: bool | None, *, now: datetime) -> None:
+    """None: where the settings say so. Raises BackroomError where it is wanted and they don't."""
+    if wanted is False:
+        return
+    delivered = delivery.deliver(engine(), delivery.clients(), page=page, now=now) if delivery.is_wanted() else None
+    if wanted and delivered is None:
+        raise BackroomError("--deliver: set BACKROOM_REPORTS_BUCKET, or BACKROOM_REPORTS_RECIPIENTS")
+
+
+def _say_month(first: date, *, store_id: str | None, as_json: bool) -> Path:
     with transaction() as connection:
         written = on_demand.write(
             connection, store_id=store_id, first=first, last=last_of_month(first), folder=settings().reports_folder
         )
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
+    return written.html
 
 
 @app.command()

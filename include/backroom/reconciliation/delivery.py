@@ -66,6 +66,11 @@ def clients() -> Clients:
     return Clients(session.client("s3", config=storing, **common), session.client("ses", config=sending, **common))
 
 
+def is_wanted() -> bool:
+    """Whether the settings name where reports go."""
+    return bool(settings().reports_bucket or settings().reports_recipients.strip(" ,"))
+
+
 def deliver(engine: Engine, aws: Clients, *, page: Path, now: datetime) -> Delivered | None:
     """Stores the report whose HTML page this is, with all its other files, and announces it; `now` in UTC.
 
