@@ -16,8 +16,8 @@ DOC = """
 later data has mended; goes over the store's earlier days again that are unsettled or that something was booked about
 since; writes the finance report of the store and of all stores (`reports/<day>/<store>.html`, `company.html`, their
 workbooks, CSV and Parquet files); copies them to `BACKROOM_REPORTS_BUCKET` and tells `BACKROOM_REPORTS_RECIPIENTS` by
-e-mail, where these are set. Does the same for each month that was closed since, and for the company's month once all
-its stores' are closed.
+e-mail, where these are set. Does the same for each month that was closed since, for the company's month once all its
+stores' are closed, and for the reports of any days that staff have asked for in the console.
 
 **When.** Once for each release of the asset `store_day`, whose partition key is `STORE-001|2026-11-23`. By hand:
 conf `{"store_id": "STORE-001", "business_date": "2026-11-23", "now": "2026-11-24T12:00:00Z"}`.
@@ -57,7 +57,7 @@ with DAG(
 
     @task
     def deliver_months(**context: object) -> list[str]:
-        """Store and announce the reports of months that were closed."""
+        """Store and announce the reports of months that were closed, and those that staff want."""
         return reconciliation_tasks.deliver_months(**context)
 
     deliver(write_reports(reconcile())) >> deliver_months()

@@ -111,16 +111,20 @@ def deliver(pages: list[str], **context: Any) -> list[str]:
 
 
 def deliver_months(**context: Any) -> list[str]:
-    """The reports of months that were closed and not delivered since, as `deliver`; the reports' names."""
+    """The reports of months that were closed, and those that staff want, each not delivered since, as `deliver`.
+
+    Returns the reports' names.
+    """
     from backroom.db.engine import engine, transaction
-    from backroom.reconciliation import delivery, month_delivery
+    from backroom.reconciliation import delivery, month_delivery, wanted_reports
     from backroom.settings import settings
 
     now, folder = business_time.of(context), settings().reports_folder
     with transaction() as connection:
-        due = month_delivery.due(connection)
+        due, wanted = month_delivery.due(connection), wanted_reports.due(connection)
     delivered = [month_delivery.deliver(engine(), delivery.clients(), closed, folder=folder, now=now) for closed in due]
-    log.info("months delivered", reports=delivered)
+    delivered += [wanted_reports.deliver(engine(), delivery.clients(), one, folder=folder, now=now) for one in wanted]
+    log.info("months and wanted reports delivered", reports=delivered)
     return [one.report for one in delivered if one is not None]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from backroom.cli import main
 from backroom.errors import ConfigurationError
-from backroom.reconciliation import delivery, month_delivery, months
+from backroom.reconciliation import delivery, month_delivery, months, wanted_reports
 from backroom.reconciliation.delivery import Clients
 from backroom.settings import settings
 from backroom_airflow import reconciliation_tasks
@@ -133,9 +133,10 @@ def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_s
         run = SimpleNamespace(logical_date=None, conf=None, run_after=NEXT_MORNING)
         return reconciliation_tasks.deliver_months(dag_run=run)
 
-    asked = ["reconcile", "report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "NORTH", "--deliver"]
-    with pytest.raises(SystemExit, match=r"^0$"):
+    asked = ["reconcile", "report", "--from", "2026-03-01", "--to", "2026-03-31", "--store", "NORTH"]
+    with pytest.raises(SystemExit) as ended:
         main([*asked, "--now", NEXT_MORNING.isoformat()])  # while the month is open
+    assert not ended.value.code
     assert aws.s3.head_object(Bucket="finance", Key="reports/2026-03-01_2026-03-31/NORTH.html")
     assert delivered() == []
     _closed(database, "NORTH")
@@ -158,6 +159,9 @@ def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_s
     assert company.store_id is None
     assert delivered() == ["2026-03-01_2026-03-31/SOUTH", "2026-03-01_2026-03-31/company"]
     assert _sent(aws) - before == 2 * to_each  # what may have gone is not sent again
+    with database.begin() as connection:
+        wanted_reports.want(connection, store_id="NORTH", first=DAY, last=APRIL.date(), by="fay", now=APRIL)
+    assert delivered() == ["2026-03-02_2026-04-02/NORTH"]
     assert delivered() == []
     keys = {one["Key"] for one in aws.s3.list_objects_v2(Bucket="finance", Prefix="reports/2026-03-01")["Contents"]}
     assert keys == {f"reports/2026-03-01_2026-03-31/{stem}.{kind}" for stem in ("NORTH", "SOUTH", "company")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response as Answer
 
 from backroom.db.engine import engine, transaction
-from backroom.reconciliation import listing, months, on_demand
+from backroom.reconciliation import company_month, listing, months, on_demand, wanted_reports
 from backroom.reconciliation.periods import last_of_month
 from backroom.staff.permissions import Permission
 from connector_app.console import asked
@@ -67,6 +67,24 @@ def chosen_range() -> Answer:
     return redirect(where, 303)
 
 
+@blueprint.post("/reports/range")
+@needs(Permission.SEND_REPORTS)
+def want_range() -> Answer | tuple[str, int]:
+    """The report of any days is stored and announced by the next run of the reconciliation."""
+
+    def act(connection: Connection) -> str:
+        try:
+            first, last = date.fromisoformat(asked.said("first")), date.fromisoformat(asked.said("last"))
+        except ValueError as error:
+            raise Refused(422, "A report needs its first day and its last.") from error
+        wanted_reports.want(
+            connection, store_id=asked.said("of") or None, first=first, last=last, by=member().name, now=now()
+        )
+        return f"The report of {first} to {last} is stored and announced by the next run of the reconciliation."
+
+    return do(act, then=url_for("reports.runs"), shown_again=runs)
+
+
 @blueprint.get("/reports/<first>/<last>/<path:stem>.<any(html, xlsx):kind>")
 @needs(Permission.SEE_REPORTS)
 def of_range(first: str, last: str, stem: str, kind: str) -> Response:
@@ -96,6 +114,31 @@ def all_months() -> str:
     with engine().connect() as connection:
         found = listing.months(connection, store_id=asked.text("store"), after=asked.after())
     return render_template("months.html", page=found, last_of_month=last_of_month)
+
+
+@blueprint.get("/months/<month>")
+@needs(Permission.SEE_REPORTS)
+def company(month: str) -> str:
+    """A month of all stores: which are closed, and what stands in the way of the others."""
+    first = _month(month)
+    with engine().connect() as connection:
+        stores = company_month.standing(connection, month=first, now=now())
+    return render_template("company_month.html", stores=stores, first=first, last=last_of_month(first))
+
+
+@blueprint.post("/months/<month>")
+@needs(Permission.CLOSE_MONTHS)
+def close_company(month: str) -> Answer | tuple[str, int]:
+    """Closes it for good at every store that is open, or at none."""
+
+    def act(connection: Connection) -> str:
+        first, why = _confirmed(month)
+        closed = company_month.close(
+            connection, month=first, by=member().name, reason=why, now=now(), with_breaks="with_breaks" in request.form
+        )
+        return f"{first:%B %Y} is closed at {', '.join(closed)}. What comes later is posted to the next open month."
+
+    return do(act, then=url_for("reports.company", month=month), shown_again=lambda: company(month))
 
 
 @blueprint.get("/months/<month>/<path:store>")
@@ -130,6 +173,14 @@ def close_month(month: str, store: str) -> Answer | tuple[str, int]:
 
     there = url_for("reports.one_month", month=month, store=store)
     return do(act, then=there, shown_again=lambda: one_month(month, store))
+
+
+def _confirmed(month: str) -> tuple[date, str]:
+    """Its first day, and why it is closed; it must have been typed once more. Raises Refused."""
+    first, why = _month(month), reason_needed(asked.said())
+    if asked.said("confirmed") != f"{first:%Y-%m}":
+        raise Refused(422, f"Write {first:%Y-%m} to confirm: a closed month never opens again.")
+    return first, why
 
 
 def _month(said: str) -> date:

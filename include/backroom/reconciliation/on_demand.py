@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
 from backroom.reconciliation import closed_files, months, pages, periods
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 COMPANY: Final = closed_files.COMPANY
 MOST_DAYS: Final = 366
+_RECONCILED: Final = text("""
+    select exists (select from reconciliation_run
+                   where store_id = :store_id and business_date between :first and :last)
+""")
 
 
 def write(connection: Connection, *, store_id: str | None, first: date, last: date, folder: Path) -> Written:
@@ -27,23 +31,38 @@ def write(connection: Connection, *, store_id: str | None, first: date, last: da
     """
     from backroom.reconciliation import report  # loads what draws, for a second: only who asks for a report waits
 
-    if last < first:
-        raise BackroomError(f"the period ends on {last}, before it begins on {first}")
-    if (last - first).days >= MOST_DAYS:
-        raise BackroomError(f"a report is about {MOST_DAYS} days at most")
+    _check(first, last)
     is_month = first.day == 1 and last == periods.last_of_month(first)
     if is_month and (store_id or months.company_closed(connection, month=first)):
         target, stem = folder / f"{first}_{last}", store_id or COMPANY
         if (kept := closed_files.take_out(connection, stem=stem, month=first, folder=target)) is not None:
             return kept
-    chosen = [store_id] if store_id else periods.stores(connection, first=first, last=last)
-    if not chosen:
-        raise BackroomError(f"no store was reconciled from {first} to {last}; `backroom reconcile day` first")
+    chosen = chosen_stores(connection, store_id=store_id, first=first, last=last)
     days = [_of(connection, one, first, last) for one in chosen]
     return report.write_period(
         connection, days, stem=store_id or COMPANY, folder=folder, title=days[0].name if store_id else "All stores",
         as_of=max(day.as_of for day in days),
     )  # fmt: skip
+
+
+def chosen_stores(connection: Connection, *, store_id: str | None, first: date, last: date) -> list[str]:
+    """The stores of that report. Raises BackroomError for a bad range, and where no day of it was reconciled."""
+    _check(first, last)
+    given = {"store_id": store_id, "first": first, "last": last}
+    known = periods.stores(connection, first=first, last=last) if store_id is None else [store_id]
+    if not known or (store_id is not None and not connection.execute(_RECONCILED, given).scalar_one()):
+        raise BackroomError(
+            f"{store_id or 'no store'} was {'not ' if store_id else ''}reconciled from {first} to {last}; "
+            "`backroom reconcile day` first"
+        )
+    return known
+
+
+def _check(first: date, last: date) -> None:
+    if last < first:
+        raise BackroomError(f"the period ends on {last}, before it begins on {first}")
+    if (last - first).days >= MOST_DAYS:
+        raise BackroomError(f"a report is about {MOST_DAYS} days at most")
 
 
 def _of(connection: Connection, store_id: str, first: date, last: date) -> StoreDay:

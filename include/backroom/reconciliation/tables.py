@@ -204,6 +204,23 @@ processor_payout_line = Table(
     PrimaryKeyConstraint("processor", "payout_id", "line_number"),
 )
 
+report_wanted = Table(
+    "report_wanted",
+    metadata,
+    Column("wanted_id", BigInteger, Identity(), primary_key=True),
+    Column("store_id", Identifier, comment="null: all stores"),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("wanted_by", Text, nullable=False),
+    Column("wanted_at", Instant, nullable=False),
+    Column("delivered_at", Instant, comment="stored and announced, as far as the settings say where"),
+)
+Index(
+    "ix_report_wanted_due",
+    report_wanted.c.wanted_id,
+    postgresql_where=report_wanted.c.delivered_at.is_(None),
+)
+
 report_delivery = Table(
     "report_delivery",
     metadata,

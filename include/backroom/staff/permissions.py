@@ -20,6 +20,7 @@ class Permission(StrEnum):
 
     SEE_TODAY = "see today and the cases that wait"
     SEE_REPORTS = "read reports"
+    SEND_REPORTS = "have reports stored and announced"
     CLOSE_MONTHS = "close months"
     SEE_BREAKS = "see breaks"
     DECIDE_BREAKS = "own, force-match and write off breaks"
@@ -43,6 +44,7 @@ GRANTED: Final[dict[Role, frozenset[Permission]]] = {
         {
             Permission.SEE_TODAY,
             Permission.SEE_REPORTS,
+            Permission.SEND_REPORTS,
             Permission.CLOSE_MONTHS,
             Permission.SEE_BREAKS,
             Permission.DECIDE_BREAKS,

@@ -23,6 +23,7 @@ SHOWN = {
     "reports.of_range": ("finance report", "fay"),
     "reports.all_months": ("Not closed", "fay"),
     "reports.one_month": ("Close the month", "fay"),
+    "reports.company": ("Close the month at all stores", "fay"),
     "reports.report": ("STORE-002", "fay"),
     "breaks.breaks": ("STORE-002-T1", "fay"),
     "breaks.one": ("Force the match", "fay"),

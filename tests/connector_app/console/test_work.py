@@ -190,6 +190,17 @@ def test_support_asks_for_a_refund_once_and_cannot_approve_it(console: Console, 
     assert console.as_("olga").post(path, "/", **asked).status_code == 403
 
 
+def test_a_report_of_any_days_is_asked_for_and_no_other_role_may(console: Console, world: World) -> None:
+    fay = console.as_("fay")
+    done = said(fay, fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of="STORE-002"))
+    assert "stored and announced by the next run" in done
+    nowhere = fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of="NOWHERE")
+    assert (nowhere.status_code, "NOWHERE was not reconciled" in nowhere.text) == (409, True)
+    wanted = world.rows("select store_id, first_day, last_day, wanted_by, delivered_at from report_wanted")
+    assert wanted == [("STORE-002", DAY, DAY, "fay", None)]
+    assert console.as_("sam").post("/reports/range", "/", first=f"{DAY}", last=f"{DAY}").status_code == 403
+
+
 def test_a_month_is_closed_by_finance_with_a_confirmation_and_stays_so(console: Console, world: World) -> None:
     fay, path = console.as_("fay"), f"/months/{DAY:%Y-%m}/STORE-002"
     name = f"{DAY:%Y-%m}"
@@ -197,6 +208,10 @@ def test_a_month_is_closed_by_finance_with_a_confirmation_and_stays_so(console: 
     assert "What stands in the way" in page
     assert "it is not over" in page
     assert "Write 2026" in fay.post(path, confirmed="2020-01", with_breaks="on", reason="over").text
+    everywhere = f"/months/{name}"
+    refused = fay.post(everywhere, confirmed=name, reason="over")
+    assert (refused.status_code, "no store was closed" in refused.text) == (409, True)
+    assert console.as_("sam").post(everywhere, "/", confirmed=name, reason="over").status_code == 403
     early = fay.post(path, confirmed=name, with_breaks="on", reason="over")
     assert (early.status_code, "it is not over" in early.text) == (409, True)
     assert console.as_("sam").post(path, "/", confirmed=name, reason="over").status_code == 403
