@@ -133,9 +133,11 @@ def close_company(month: str) -> Answer | tuple[str, int]:
 
     def act(connection: Connection) -> str:
         first, why = _confirmed(month)
-        closed = company_month.close(
-            connection, month=first, by=member().name, reason=why, now=now(), with_breaks="with_breaks" in request.form
-        )
+        with _DRAWING:  # the reports' files are written and kept
+            closed = company_month.close(
+                connection, month=first, by=member().name, reason=why, now=now(),
+                with_breaks="with_breaks" in request.form,
+            )  # fmt: skip
         return f"{first:%B %Y} is closed at {', '.join(closed)}. What comes later is posted to the next open month."
 
     return do(act, then=url_for("reports.company", month=month), shown_again=lambda: company(month))
