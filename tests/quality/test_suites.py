@@ -113,10 +113,10 @@ def test_data_docs_are_a_site_to_open(results: tuple[list[suites.Result], Path])
 
 def test_checking_the_same_run_again_replaces_its_rows(world: Engine, tmp_path: Path) -> None:
     for _ in range(2):
-        suites.check(world, data_sets=["orders"], run="again", now=NOW, docs_folder=tmp_path)
+        suites.check(world, data_sets=["products"], run="again", now=NOW, docs_folder=tmp_path)
     with world.connect() as connection:
         rows = connection.execute(text("select count(*) from quality_result where run = 'again'")).scalar_one()
-    assert rows == len(json.loads((suites.SUITES / "orders.json").read_text())["expectations"])
+    assert rows == len(json.loads((suites.SUITES / "products.json").read_text())["expectations"])
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"expectations": [{"severity": "grave"}]}'])
