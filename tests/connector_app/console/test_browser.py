@@ -190,6 +190,8 @@ def test_a_bad_cart_is_resolved_on_a_phone_without_javascript(chromium: Browser,
     for path in ("/months", "/months/2026-03/STORE-002", f"/refunds/ask?trip={world.trips['captured']}", "/reports"):
         page.goto(address + path)
         assert (path, fits(page)) == (path, True)
+        here = page.locator(".menu [aria-current]").bounding_box()
+        assert (path, here is not None and here["x"] >= 0 and here["x"] + here["width"] <= 390) == (path, True)
         picture(page, f"phone-fay{path.replace('/', '-')[:12]}", whole=True)
     seen.close()
 
