@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from backroom.settings import settings
 from backroom.shoppers import contacts, privacy, retention
 from backroom.shoppers.loyalty_index import account_index
 from backroom.shoppers.sealing import Seal, seal_of
+from backroom.shoppers.turning import turn_all
 from tests.connector_app.portal.conftest import PRIVACY_KEY
 from tests.connector_app.portal.shopping import NOW, Shopping, shopping_over
 from tests.shoppers.accounts import add_account
@@ -71,6 +72,27 @@ def test_keys_turn_without_losing_what_was_sealed_or_how_it_is_found() -> None:
         Seal("short")
 
 
+def test_everything_that_is_sealed_is_sealed_anew_so_that_an_old_key_can_go(world: Shopping) -> None:
+    base, middle, newest = PRIVACY_KEY, *(Fernet.generate_key().decode() for _ in range(2))
+    with world.engine.begin() as connection:
+        add_account(connection, "turned", "a turned card")
+    world.run(
+        "insert into identity_answer (operation, idempotency_key, store_id, key_hash, status, reason, response_body,"
+        " raw_body, received_at) values ('SCAN', 'sealed', 'STORE-001', 'h', 200, 'x', :sealed, '{}', :at),"
+        " ('SCAN', 'plain', 'STORE-001', 'h', 200, 'x', :plain, '{}', :at)",
+        sealed=seal_of(settings()).seal("an answer").encode(), plain=b"{}", at=NOW,
+    )  # fmt: skip
+    first = turn_all(world.engine, Seal(f"{middle},{base}"))
+    assert (first["loyalty_account"], first["scans' answers"]) == (1, 1)
+    assert turn_all(world.engine, Seal(f"{newest},{middle},{base}")) == first
+    kept = Seal(f"{newest},{base}")  # the middle one is gone
+    assert turn_all(world.engine, Seal(f"{base},{newest}")) == first, "as it was, for the tests beside this one"
+    (account,) = world.rows("select loyalty_id_sealed as sealed from loyalty_account")
+    assert (kept.open(account["sealed"]), seal_of(settings()).open(account["sealed"])) == ("turned", "turned")
+    world.run("delete from loyalty_account")
+    world.run("delete from identity_answer")
+
+
 @pytest.mark.parametrize(
     "wrong", ["", "ana", "a@b", "a b@c.test", "a@b.test,c@d.test", "x" * 120 + "@long.test", "a@b\n.test"]
 )
@@ -86,9 +108,11 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
         add_account(connection, "loyalty-to-erase", "a card", "p", "person-to-erase")
     world.run(
         "insert into payment_instrument (shopper_id, processor, customer_token, method_token, brand, last_four,"
-        " created_at) values ('person-to-erase', 'SANDBOX', 'cus', 'pm', 'VISA', '4242', :at)", at=NOW,
+        " created_at) values ('person-to-erase', 'SANDBOX', 'cus-to-erase', 'pm-to-erase', 'VISA', '4242', :at)",
+        at=NOW,
     )  # fmt: skip
     heard_of(world, "person-to-erase", "card-to-erase", second)
+    fed_of(world, "card-to-erase", second)
     ask(world, "gone@shopper.test")
     ask(world, "gone@shopper.test")
     dag = dag_bag.dags["retention"]
@@ -100,7 +124,7 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
     assert dag.test(logical_date=NOW + timedelta(seconds=1), run_conf={"dry_run": False}).state == "success"
     after = everything(world.engine)
     account = account_index(seal_of(settings()), "loyalty-to-erase")
-    for name in ("person-to-erase", "card-to-erase", account):
+    for name in ("person-to-erase", "card-to-erase", account, "cus-to-erase", "pm-to-erase", '"9876"'):
         assert (name in before, name in after) == (True, False), name
     for name in ("loyalty-to-erase", "gone@shopper"):
         assert name not in before, "sealed"
@@ -110,6 +134,9 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
     assert {str(row["total"]) for row in rows} == {"12.3000"}
     assert len({row["shopper_id"] for row in rows}) == 1
     assert [row["raw_body"] for row in rows] == [{}, {}]
+    (event,) = world.rows("select envelope -> 'detail' as detail from feed_event where detail_type = 'PAYMENT'")
+    assert event["detail"] == {"shoppingTripId": second, "amount": {"amount": "12.30", "code": "USD"}}, "the books'"
+    assert world.rows("select to_land from feed_file_day") == [{"to_land": True}], "its Parquet file is written anew"
     (entry,) = world.rows("select subject from audit_entry where action = 'shopper.erase'")
     assert entry["subject"].startswith("erased-")
     (answer,) = world.rows("select convert_from(response_body, 'UTF8') as said from gate_decision")
@@ -135,6 +162,35 @@ def heard_of(world: Shopping, shopper: str, card: str, trip: str) -> None:
         " decided_at) values ('OLD_DEBT', :trip, 'debts', '?', cast(:raw as jsonb) - 'of', '[]', :at, 'wait', 'sam',"
         " :at)",
     ):
+        world.run(statement, **{name: value for name, value in values.items() if f":{name}" in statement})
+
+
+def fed_of(world: Shopping, card: str, trip: str, *, at: datetime = NOW - timedelta(days=2)) -> None:
+    """What Amazon's feeds tell of a trip and its card: events, an order, a row in quarantine."""
+    amount = {"amount": "12.30", "code": "USD"}
+    payment = {"shoppingTripId": trip, "amount": amount, "brand": "VISA", "cardLastFourDigits": "9876"}
+    for number, (kind, of, detail) in enumerate(
+        (("PAYMENT", trip, payment), ("SHOPPER", None, {"shopperIdentity": {"id": card}}))
+    ):
+        world.run(
+            "insert into feed_event (event_id, detail_type, shopping_trip_id, happened_at, received_at, envelope)"
+            " values (:id, :kind, :trip, :at, :at, cast(:said as jsonb))",
+            id=f"{trip}-{number}", kind=kind, trip=of, at=at, said=json.dumps({"id": "e", "detail": detail}),
+        )  # fmt: skip
+    day, raw = at.date(), json.dumps({"shoppingTripId": trip, "cardLastFourDigits": "9876"})
+    for statement in (
+        "insert into amazon_order (store_id, order_id, shopping_trip_id, business_date, status, entry_method,"
+        " trip_started_at, trip_ended_at, currency, order_total, authorized, captured, refunded, card_brand,"
+        " card_last_four, updated_at, window_end, sequencer) values ('STORE-001', cast(:trip as text), :trip, :day,"
+        " 'SETTLED', 'APP', :at, :at, 'USD', 1, 1, 1, 0, 'VISA', '9876', :at, :at, '')",
+        "insert into feed_file (bucket, key, version, announced_at, state, received_at)"
+        " values ('b', :trip, 'v', :at, 'INGESTED', :at)",
+        "insert into feed_file_day (file_id, store_id, business_date, to_release, to_land)"
+        " select file_id, 'STORE-001', :day, false, false from feed_file where key = :trip",
+        "insert into feed_quarantine (file_id, line, reason, raw)"
+        " select file_id, 2, 'x', cast(:raw as jsonb) from feed_file where key = :trip",
+    ):
+        values = {"trip": trip, "day": day, "at": at, "raw": raw}
         world.run(statement, **{name: value for name, value in values.items() if f":{name}" in statement})
 
 
@@ -202,11 +258,18 @@ def test_what_is_kept_long_enough_goes_and_a_dry_run_counts_the_same(world: Shop
         " values (:t, 'STORE-001', 'FIRST', 'SENT', 'x', :at, 'sealed')", t=old, at=long_ago,
     )  # fmt: skip
     world.run("update shopper_contact set added_at = :at where holder_kind = 'CARD'", at=long_ago)
+    fed_of(world, "an-old-card", old, at=long_ago)
+    fed_of(world, "a-new-card", new)
     counted = retention.apply(world.engine, settings(), now=NOW, dry_run=True)
     done = retention.apply(world.engine, settings(), now=NOW, dry_run=False)
     assert counted == done
     assert (done["cards of paid trips"], done["sign-in links"], done["addresses of cards not seen since"]) == (1, 1, 1)
     assert done["addresses of sent receipts"] == done["counted tries"] == 1
+    feeds = ("Parquet files to write anew", "cards in orders of the feeds", "cards in events", "rows in quarantine")
+    assert [done[what] for what in feeds] == [1, 1, 1, 1]
+    assert world.rows("select shopping_trip_id from amazon_order where card_last_four = '9876'") == [
+        {"shopping_trip_id": new}
+    ]
     assert {row["shopping_trip_id"] for row in world.rows("select shopping_trip_id from trip_card")} >= {owed, new}
     assert set(retention.apply(world.engine, settings(), now=NOW, dry_run=True).values()) == {0}
     assert world.rows("select total from purchase where shopping_trip_id = :t", t=old) != []

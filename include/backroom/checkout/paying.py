@@ -62,7 +62,8 @@ def pay(
                 now=now,
                 reason="paid by the shopper on the processor's page",
             )
-            row = _keep(connection, begun, pages.name, return_url, now)
+            words = {"subject": subject, "return_url": return_url, "language": language}
+            row = _keep(connection, begun, pages.name, words, now)
         mine = payoff.get(connection, row["payoff_id"])
     if row["page_id"] is not None:
         told = pages.look(row["page_id"])
@@ -70,7 +71,14 @@ def pay(
         if told.page is not None and told.page.state is not PageState.OPEN:
             raise PayoffRefused(f"trip {shopping_trip_id!r}: its payment page is {told.page.state}; look again")
         return str(row["page_url"])
-    told = pages.make(mine.reference, mine.amount, subject=subject, return_url=return_url, language=language)
+    # word for word what the first click said, in whatever language this one is: else no processor takes it for a repeat
+    told = pages.make(
+        mine.reference,
+        mine.amount,
+        subject=row["subject"] or subject,
+        return_url=row["return_url"],
+        language=row["language"] or language,
+    )
     if told.page is None:
         if told.outcome is not Outcome.UNKNOWN:  # no page: what nobody can see, nobody can pay
             _end_unmade(engine, row, told, now)
@@ -156,13 +164,13 @@ def _open_checkout(connection: Connection, shopping_trip_id: str) -> RowMapping 
     return row
 
 
-def _keep(connection: Connection, begun: Payoff, processor: str, return_url: str, now: datetime) -> RowMapping:
+def _keep(connection: Connection, begun: Payoff, processor: str, words: dict[str, str], now: datetime) -> RowMapping:
     values = {
         "payoff_id": begun.payoff_id,
         "reference": begun.reference,
         "shopping_trip_id": begun.shopping_trip_id,
         "processor": processor,
-        "return_url": return_url,
+        **words,
         "made_at": now,
     }
     return connection.execute(insert(payoff_checkout).values(values).returning(payoff_checkout)).mappings().one()

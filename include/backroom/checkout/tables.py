@@ -12,6 +12,8 @@ payoff_checkout = Table(
     Column("shopping_trip_id", Identifier, nullable=False, index=True),
     Column("processor", Text, nullable=False),
     Column("return_url", Text, nullable=False),
+    Column("subject", Text, comment="what the page says is paid: a repeat says the same"),
+    Column("language", Text),
     Column("state", Text, nullable=False, server_default="INTENDED"),
     Column("page_id", Text, comment="what the processor calls the page"),
     Column("page_url", Text),

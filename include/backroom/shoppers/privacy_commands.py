@@ -1,4 +1,4 @@
-"""backroom shoppers: set-address, export, erase, erasures, sign-in-link."""
+"""backroom shoppers: set-address, export, erase, erasures, sign-in-link, turn-keys."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from backroom.settings import settings
 from backroom.shoppers import contacts, privacy, sign_in
 from backroom.shoppers.registry import get_shopper
 from backroom.shoppers.sealing import seal_of
+from backroom.shoppers.turning import turn_all
 
 Id = Annotated[str, typer.Option("--id", help="the shopper's id")]
 Address = Annotated[str, typer.Option("--address", help="their e-mail address", prompt=True)]
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="erase")(erase)
     app.command(name="erasures")(erasures)
     app.command(name="sign-in-link")(sign_in_link)
+    app.command(name="turn-keys")(turn_keys)
 
 
 def set_address(shopper_id: Id, address: Address, reason: Reason, language: str = "en", now: Now = None) -> None:
@@ -100,6 +102,23 @@ def sign_in_link(shopper_id: Id, reason: Reason, now: Now = None) -> None:
             connection, at=at, actor=getpass.getuser(), action="shopper.sign_in_link", subject=shopper_id, reason=reason
         )
     typer.echo(f"{settings().portal_public_url.rstrip('/')}/sign-in/{token}")
+
+
+def turn_keys(reason: Reason, now: Now = None) -> None:
+    """Seal addresses and loyalty ids anew with the newest of BACKROOM_PRIVACY_KEYS. Safe to run again."""
+    check_reachable(engine())
+    turned = turn_all(engine(), seal_of(settings()))
+    with engine().begin() as connection:
+        trail.record(
+            connection,
+            at=now or system_clock(),
+            actor=getpass.getuser(),
+            action="shopper.turn_keys",
+            subject="everybody",
+            reason=reason,
+            details=dict(turned),
+        )
+    typer.echo(", ".join(f"{count} of {kind}" for kind, count in turned.items()) + " sealed with the newest key")
 
 
 def _index(shopper_id: str) -> str:

@@ -30,6 +30,38 @@ _RULES: Final = (
         "delete",
     ),
     (
+        "Parquet files to write anew",
+        "feed_file_day",
+        "not to_land and exists (select from amazon_order o where o.card_last_four is not null"
+        " and o.trip_ended_at < :card and (o.store_id, o.business_date) ="
+        " (feed_file_day.store_id, feed_file_day.business_date))",
+        "update to_land = true",
+    ),
+    (
+        "cards in orders of the feeds",
+        "amazon_order",
+        "card_last_four is not null and trip_ended_at < :card",
+        "update card_brand = null, card_last_four = null",
+    ),
+    (
+        "cards in events",
+        "feed_event",
+        "received_at < :card and envelope #> '{detail,cardLastFourDigits}' is not null",
+        "update envelope = envelope #- '{detail,cardLastFourDigits}' #- '{detail,brand}'",
+    ),
+    (
+        "rows in quarantine",
+        "feed_quarantine",
+        "raw <> '{}' and file_id in (select file_id from feed_file where received_at < :card)",
+        "update raw = '{}'",
+    ),
+    (
+        "refused carts that were settled",
+        "refused_cart",
+        "body <> '' and settled_at < :card",
+        "update body = ''",
+    ),
+    (
         "addresses of cards not seen since",
         "shopper_contact",
         "holder_kind = 'CARD' and added_at < :contact and not exists (select from purchase p"

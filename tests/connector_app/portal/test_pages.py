@@ -428,9 +428,11 @@ class Pages:
     meanwhile: Callable[[], object] = lambda: None
     makes: Outcome = Outcome.SUCCEEDED
     ended: list[str] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     name: str = "SANDBOX"
 
-    def make(self, reference: str, amount: Money, **_: str) -> Told:
+    def make(self, reference: str, amount: Money, **said: str) -> Told:
+        self.asked.append((reference, said))
         self.meanwhile()
         made = self.makes is Outcome.SUCCEEDED
         return Told(self.makes, Page(f"page-{reference}", f"https://pay/{reference}", PageState.OPEN) if made else None)
@@ -445,8 +447,8 @@ class Pages:
     def close(self) -> None:
         """Nothing is open."""
 
-    def pay(self, shop: Shop, trip: str) -> str:
-        said = {"return_url": "r", "subject": "s", "language": "en", "asked_by": "a test"}
+    def pay(self, shop: Shop, trip: str, **other: str) -> str:
+        said = {"return_url": "r", "subject": "s", "language": "en", "asked_by": "a test", **other}
         return paying.pay(engine(), self, shopping_trip_id=trip, now=NOW, **said)
 
 
@@ -467,6 +469,18 @@ def test_of_two_clicks_at_once_none_leaves_a_page_that_could_be_paid_beside_anot
     assert Pages().pay(shop, trip) == urls[0]
     open_ones = "select reference from payoff where shopping_trip_id = :t and state = 'INTENDED'"
     assert [f"https://pay/{row['reference']}" for row in shop.world.rows(open_ones, t=trip)] == urls
+
+
+def test_a_page_that_is_asked_for_again_in_another_language_is_asked_for_in_the_same_words(shop: Shop) -> None:
+    trip = shop.world.trip(paid=False)
+    pages = Pages(makes=Outcome.UNKNOWN)
+    with pytest.raises(paying.PageUnavailable):
+        pages.pay(shop, trip)
+    pages.makes = Outcome.SUCCEEDED
+    pages.pay(shop, trip, language="es", subject="viaje", return_url="elsewhere")
+    first, again = pages.asked
+    assert first == again
+    assert first[1] == {"return_url": "r", "subject": "s", "language": "en"}
 
 
 def test_a_page_speaks_spanish_where_it_is_wanted_and_no_message_is_missing(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """Ids of loyalty accounts are sealed and found by keyed hashes; neither the accounts, scans nor carts name them.
 
-And the portal may tell shoppers what the gate, scans and holds said of them: no body, key or reference of a call.
+A payment page's words are kept, so that a repeat says the same. And the portal may tell shoppers what the gate, scans
+and holds said of them: no body, key or reference of a call.
 
 Needs BACKROOM_PRIVACY_KEYS where there are accounts. The undo brings the ids back, but not the hashes of what is
 scanned: load the accounts again after it.
@@ -60,6 +61,9 @@ PORTAL_READS = (
 def upgrade() -> None:
     for columns in PORTAL_READS:
         op.execute(f"grant select {columns} to backroom_portal")
+    said = "what the page says is paid: a repeat says the same"
+    op.add_column("payoff_checkout", sa.Column("subject", sa.Text(), comment=said))
+    op.add_column("payoff_checkout", sa.Column("language", sa.Text()))
     op.drop_constraint(CONSTRAINT.format(column="loyalty_id"), "loyalty_promotion", type_="foreignkey")
     op.alter_column("loyalty_account", "loyalty_id", new_column_name="account_index")
     op.alter_column("loyalty_promotion", "loyalty_id", new_column_name="account_index")
@@ -102,6 +106,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for columns in PORTAL_READS:
         op.execute(f"revoke select {columns} from backroom_portal")
+    for column in ("language", "subject"):
+        op.drop_column("payoff_checkout", column)
     _each(SCANS.format(like="not like '{%'"), SET_SCANS, lambda seal, row: {"id": row.id, "text": seal.open(row.text)})
     names = _ids_by_index()
     for carts, change in ((CARTS, SET_CARTS), (CASES, SET_CASES)):
