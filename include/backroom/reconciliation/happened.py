@@ -72,8 +72,10 @@ _DEBTS_STOOD: Final = text(f"""
                d.outstanding - coalesce(s.since_before, 0) as before,
                :last - cast(d.opened_at at time zone :zone as date) as days
         from debt d left join since_then s using (shopping_trip_id)
-        where d.store_id = :store_id
-          and (d.closed_at is null or d.closed_at >= :begins or s.shopping_trip_id is not null)
+        where d.store_id = :store_id and d.shopping_trip_id in (
+            select shopping_trip_id from debt
+            where store_id = :store_id and (closed_at is null or closed_at >= :begins)
+            union select shopping_trip_id from since_then)
     )
     select case {_BUCKET} else '{BUCKETS[0].name}' end as bucket, cause,
            count(*) filter (where outstanding <> 0) as debts, coalesce(sum(outstanding), 0) as outstanding,
@@ -133,8 +135,11 @@ _OWED_BY_LEDGER: Final = text("""
     from debt d
     join ledger_transaction t on t.shopping_trip_id = d.shopping_trip_id and t.store_id = d.store_id
     join ledger_posting p using (transaction_id)
-    where d.store_id = :store_id and (d.closed_at is null or d.closed_at >= :ends)
-      and p.account = 'bad_debt_receivable' and t.business_date <= :last
+    where d.store_id = :store_id and p.account = 'bad_debt_receivable' and t.business_date <= :last
+      and d.shopping_trip_id in (
+          select shopping_trip_id from debt where store_id = :store_id and (closed_at is null or closed_at >= :ends)
+          union select shopping_trip_id from ledger_transaction
+          where store_id = :store_id and belongs_to is not null and business_date > :last)
 """)
 
 
