@@ -36,12 +36,12 @@ from backroom.reviews import cases
 from backroom.settings import Settings, settings
 from backroom.stores.registry import get_store
 from connector_app.amazon import create_app
-from tests.reconciliation.played.world import OWN, WEST, MonthWorld
+from tests.reconciliation.played.world import OWN, MonthWorld
 from tests.sandbox_fixtures import SandboxClient
 
 STEP = timedelta(hours=6)
 FIRST_STEP = 10  # UTC: in the night of the stores
-LAST_STEP = {False: 6, True: 9}  # when the last day's files are in; whether there is a store in the west
+LAST_STEP = 6  # when the last day's files are in
 WHO = "fay"
 
 
@@ -58,7 +58,7 @@ class Month:
 
     def play(self) -> None:
         """All days, four moments a day, until the files of the last one are in."""
-        end = datetime.combine(self.world.last, time(LAST_STEP[WEST in self.world.stores]), UTC) + timedelta(days=1)
+        end = datetime.combine(self.world.last, time(LAST_STEP), UTC) + timedelta(days=1)
         moment = datetime.combine(self.world.first, time(FIRST_STEP), UTC)
         while True:
             self.step(min(moment, end))

@@ -15,20 +15,20 @@ from zoneinfo import ZoneInfo
 from backroom_stack.simulation.world import write_goods
 from jwo_sandbox import planting
 
-EAST, WEST, OWN = "M-EAST", "M-WEST", "M-OWN"
-ZONES: Final = {EAST: "America/New_York", WEST: "America/Los_Angeles", OWN: "America/New_York"}
+EAST, OWN = "M-EAST", "M-OWN"
+ZONE: Final = "America/New_York"
 _STORES: Final[dict[str, dict[str, Any]]] = {
     EAST: {"feeds": ["FILES", "EVENTS"], "risk_strategy": "RETAILER_MANAGED"},
-    WEST: {
-        "feeds": ["FILES", "EVENTS"],
-        "risk_strategy": "AMAZON_MANAGED",
-        "after_decline": "capture_preauth_once",
+    OWN: {
+        "feeds": ["EVENTS"],
+        "risk_strategy": "NONE",
+        "payment_processor": "SANDBOX",
         "prices_include_tax": True,
     },
-    OWN: {"feeds": ["EVENTS"], "risk_strategy": "NONE", "payment_processor": "SANDBOX"},
 }
 IN_FILES: Final = sorted(  # in stores with files and events; a payoff's return is booked some hours after its capture
-    planting.KINDS | planting.AS_IT_IS | planting.RETAILERS | {"FEEDS"}, key=lambda kind: kind != "FOUND_AFTER_PAYOFF"
+    planting.KINDS | planting.AS_IT_IS | planting.RETAILERS | {"FEEDS"},
+    key=lambda kind: (kind != "FOUND_AFTER_PAYOFF", kind),
 )
 IN_OWN: Final = sorted(planting.IN_PAYOUTS | planting.IN_EVENTS - {"FEEDS"})  # events alone, and a processor of its own
 FATES: Final = (
@@ -50,6 +50,10 @@ _FAULTS: Final[dict[str, dict[str, list[str]]]] = {
     "HALF": {"adjust": ["PARTIAL"] * 9},
     "DECLINED_LATE": {"settlement": ["DECLINED"]},
     "WAITS": {"adjust": ["PENDING"]},
+}
+_OF_FEEDS: Final = {
+    "file": {"ANNOUNCED_TWICE": 0.1, "REWRITTEN": 0.2, "BROKEN_ROW": 0.2},
+    "event": {"DELIVERED_TWICE": 0.2},
 }
 SKUS: Final = 12
 NAMES: Final = uuid.UUID("2f6f3a4e-53c0-4cb9-8d3a-9d2f7f1c8e11")
@@ -84,7 +88,7 @@ class MonthWorld:
                 trips[trip] = {"report": [fate]}
                 if fate == "FOUND_AFTER_PAYOFF":
                     trips[trip]["settlement"] = ["LATE"]
-        return {"trips": trips, "planted_after_minutes": 360, "late_minutes": 480}
+        return {"trips": trips, "rates": _OF_FEEDS, "planted_after_minutes": 360, "late_minutes": 480}
 
 
 def make(folder: Path, *, first: date, last: date, stores: tuple[str, ...], plain: int, seed: int = 5) -> MonthWorld:
@@ -110,11 +114,8 @@ def make(folder: Path, *, first: date, last: date, stores: tuple[str, ...], plai
 
 
 def kinds_of(store: str) -> list[str]:
-    """The kinds of break that are planted at that store.
-
-    What was never charged is charged late, by a card that declines; in the west such a card would still pay.
-    """
-    return {OWN: IN_OWN, EAST: IN_FILES, WEST: [kind for kind in IN_FILES if kind != "MISSING_CHARGE"]}[store]
+    """The kinds of break that are planted at that store."""
+    return IN_OWN if store == OWN else IN_FILES
 
 
 def _add_trips(world: MonthWorld, store: str, plain: int, chance: Random) -> None:
@@ -131,7 +132,7 @@ def _add_trips(world: MonthWorld, store: str, plain: int, chance: Random) -> Non
 
 
 def _add_trip(world: MonthWorld, store: str, day: date, number: int, fate: str, chance: Random) -> None:
-    ended = datetime.combine(day, time(6), ZoneInfo(ZONES[store])).astimezone(UTC)
+    ended = datetime.combine(day, time(6), ZoneInfo(ZONE)).astimezone(UTC)
     ended += timedelta(minutes=5 + 4 * number)
     name = f"{store}-{day:%m%d}-{number:02d}" + (".x" if fate == "UNPRICED" else "")
     began = ended - timedelta(minutes=4)
@@ -177,7 +178,7 @@ def _store(store: str) -> dict[str, Any]:
         "store_id": store,
         "name": store,
         "merchant": "played",
-        "time_zone": ZONES[store],
+        "time_zone": ZONE,
         "currency": "USD",
         "tax_jurisdiction": f"US-{store}",
         "preauthorization_amount": "75.00",
