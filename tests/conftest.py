@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import botocore.session
 import pytest
+from httpx._transports import default as httpx_transport
 from sqlalchemy import Engine, create_engine
 
 from backroom.db import engine as database_engine
@@ -21,6 +23,10 @@ from backroom.settings import settings
 pytest_plugins = ["tests.airflow_fixtures", "tests.sandbox_fixtures"]
 
 _numbers = itertools.count(1)
+
+# Made anew for nearly every test, and read from large files each time: certificates (50 ms), AWS's APIs (150 ms).
+setattr(httpx_transport, "create_ssl_context", cache(httpx_transport.create_ssl_context))  # noqa: B010
+setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))  # noqa: B010
 
 # Airflow reads its configuration when it is first imported, so this worker's server is settled on before that.
 PORT = free_port()
