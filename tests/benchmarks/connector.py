@@ -28,7 +28,7 @@ def measure(*, seconds: float, rounds: int, sizes: tuple[int, ...] = SIZES, cons
     """Runs everything; `seconds` per round. Raises RuntimeError where a call is not answered as it should be."""
     with running() as servers, console.status("warming up") as status:
         seeds = iter(range(1, 1_000_000))
-        _warm_up(servers, seeds, min(seconds, 3))
+        _warm_up(servers, seeds, max(sizes), min(seconds, 3))
         goals, rates = _throughput(servers, seeds, seconds, rounds, status.update)
         goals += _latency(servers, seeds, seconds, rates, status.update)
         status.update("carts by size")
@@ -36,9 +36,9 @@ def measure(*, seconds: float, rounds: int, sizes: tuple[int, ...] = SIZES, cons
         return goals
 
 
-def _warm_up(servers: Servers, seeds: Iterator[int], seconds: float) -> None:
+def _warm_up(servers: Servers, seeds: Iterator[int], lines: int, seconds: float) -> None:
     """A store's products are on the shelf after its first carts, as on any day but the first."""
-    large = requests_made.carts(servers.connector, 1_000, next(seeds), 100)
+    large = requests_made.carts(servers.connector, lines, next(seeds), 100)
     _check(servers, as_fast_as_it_goes(servers.connector, large, connections=4, seconds=30), "purchases")
     for kind in ("bare", "purchases", "gate"):
         _flat_out(servers, kind, next(seeds), seconds)
@@ -109,7 +109,7 @@ def _by_size(servers: Servers, seeds: Iterator[int], sizes: tuple[int, ...], sec
     before: tuple[int, float] | None = None
     for lines in sizes:
         requests = requests_made.carts(servers.connector, lines, next(seeds), max(20, 2_000 // lines))
-        result = as_fast_as_it_goes(servers.connector, requests, connections=1, seconds=max(seconds, 5))
+        result = as_fast_as_it_goes(servers.connector, requests, connections=1, seconds=seconds)
         _check(servers, result, "purchases")
         each = median(result.seconds)
         if before is not None:
@@ -120,7 +120,7 @@ def _by_size(servers: Servers, seeds: Iterator[int], sizes: tuple[int, ...], sec
 
 
 def _flat_out(servers: Servers, kind: str, seed: int, seconds: float) -> Result:
-    number = int(requests_made.MADE * max(1.0, seconds / 2))
+    number = int(requests_made.MADE * seconds / 2)
     result = as_fast_as_it_goes(
         _port(servers, kind), _requests(servers, kind, seed, number), connections=CONNECTIONS, seconds=seconds
     )
