@@ -39,7 +39,7 @@ def total_of(entries: list[Entry], *kinds: Happened) -> Decimal:
     return sum((entry.amount for entry in entries if entry.kind in kinds), Decimal(0))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(owed_amounts.filter(bool), st.lists(happenings, max_size=25))
 def test_whatever_happens_the_amounts_add_up_and_the_events_sum_to_them(
     opened: Decimal, steps: list[tuple[str, Decimal]]

@@ -16,7 +16,7 @@ WEIGHTS = st.dictionaries(st.sampled_from(["NY", "NYC", "CA", "WA", ""]), CENTS,
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(CENTS, WEIGHTS)
 def test_shares_sum_to_the_amount_and_are_within_a_cent_of_the_proportion(
     amount: Decimal, weights: dict[str, Decimal]
@@ -29,7 +29,7 @@ def test_shares_sum_to_the_amount_and_are_within_a_cent_of_the_proportion(
         assert abs(share - amount * weights[name] / whole) < Decimal("0.01")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(WEIGHTS, st.data())
 def test_no_share_is_above_its_weight(weights: dict[str, Decimal], data: st.DataObject) -> None:
     most = int(sum(weights.values()) * 100)
@@ -53,7 +53,7 @@ def test_nothing_is_shared_out_over_nothing() -> None:
         share_out(Decimal(-1), {"a": Decimal(1)}, "USD")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(CENTS, WEIGHTS, st.data())
 def test_any_refunds_that_give_back_a_whole_trip_give_back_its_tax_to_the_cent(
     net: Decimal, tax: dict[str, Decimal], data: st.DataObject
@@ -75,7 +75,7 @@ def test_any_refunds_that_give_back_a_whole_trip_give_back_its_tax_to_the_cent(
     assert given_back == tax
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(0, 5000), st.integers(1, 5000), st.lists(st.integers(1, 3000), min_size=1, max_size=8))
 def test_a_line_given_back_in_parts_gives_back_its_tax_to_the_cent(tax: int, net: int, parts: list[int]) -> None:
     total, before, given_tax = Decimal(tax + net) / 100, Decimal(0), Decimal(0)

@@ -105,7 +105,7 @@ files = st.lists(
 ).map(lambda made: [File(file.window, f"{number:04d}", file.rows) for number, file in enumerate(made)])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files, st.randoms(use_true_random=False))
 def test_any_order_of_arrival_ends_the_same(shop: Engine, made: list[File], random: Random) -> None:
     bring_in(shop, made)
