@@ -111,7 +111,7 @@ FIRST = (
     "tests/simulation",
     "tests/benchmarks",
     "tests/connector_app/portal/test_journeys",
-    "tests/feeds/test_with_sandbox",
+    "tests/reconciliation/test_played",
     "tests/connector_app/test_with_the_sandbox",
     "tests/charges",
     "tests/connector_app/console/test_browser",
