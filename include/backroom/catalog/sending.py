@@ -82,6 +82,7 @@ def _claim_and_send(engine: Engine, client: CatalogClient, batch_id: int, now: d
 def _call(engine: Engine, client: CatalogClient, batch: Batch) -> str | None:
     """None where nothing of the batch is as it was planned any more: a later run has it."""
     with engine.begin() as connection:
+        connection.execute(_BY_INDEX)
         if batch.kind == "UPLOAD":
             told: Written | list[str] = Written(*connection.execute(_RECORDS, {"batch": batch.batch_id}).one())
             cart = connection.scalar(
@@ -193,8 +194,9 @@ _OVERTAKEN = text(
     " called_at = case when :in_doubt then called_at end, reason = 'superseded: each of its items has changed since'"
     " where batch_id = :batch"
 )
-# One look-up for each item: `limit 1` keeps the planner from reading the whole catalog for a batch of it, whatever it
-# believes of a table that has grown by a million rows a moment ago.
+# A batch is read by its index, and each of its items by one look-up (`limit 1`), whatever the planner believes of a
+# table that has grown by a million rows a moment ago: the whole catalog must not be read for each batch of it.
+_BY_INDEX = text("select set_config('enable_seqscan', 'off', true)")
 _RECORDS = text(
     """
     select count(*), coalesce(string_agg(i.record::text, ','), '') from catalog_batch_item b
