@@ -10,6 +10,7 @@ import pytest
 
 from backroom.ledger.book import post_new
 from backroom.reconciliation import figures, happened, periods
+from backroom.reconciliation.days import unsettled_days
 from tests.reconciliation.conftest import DAY, ENDED, Books
 
 MARCH, LAST = date(2026, 3, 1), date(2026, 3, 31)
@@ -140,6 +141,17 @@ def test_what_is_booked_after_its_month_was_closed_is_in_the_month_of_its_postin
     assert [row["outstanding"] for row in in_march["debts_open"]] == ["8.12"]
     assert in_april["debts_open"] == []
     assert (_off(_of(books, LATER)), _off(_of(books, date(2026, 4, 1)))) == ({}, {})
+
+
+def test_a_day_on_which_something_was_posted_since_is_run_again_whatever_trip_that_is_about(books: Books) -> None:
+    books.trip()
+    books.reconcile()
+    before = {"store_id": books.store_id, "before": DAY + timedelta(days=9)}
+    assert unsettled_days(books.connection, **before) == []  # type: ignore[arg-type]
+    books.post("of another day", bad_debt_receivable="1", shopper_receivable="-1")
+    assert unsettled_days(books.connection, **before) == [DAY]  # type: ignore[arg-type]
+    books.reconcile()
+    assert unsettled_days(books.connection, **before) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

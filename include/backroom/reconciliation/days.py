@@ -26,8 +26,8 @@ def released_as_complete(connection: Connection, *, store_id: str, business_date
 def unsettled_days(connection: Connection, *, store_id: str, before: date) -> list[date]:
     """The store's days that need another run.
 
-    Of the last LOOK_BACK_DAYS those whose newest left trips waiting or breaks open, or about which something was booked
-    since; of older ones those with an open break about whose trip anything came since.
+    Of the last LOOK_BACK_DAYS those whose newest left trips waiting or breaks open, and those about whose trips or on
+    whose date something was booked since; of older ones those with an open break about whose trip anything came since.
     """
     first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
     left_over = connection.execute(
@@ -46,5 +46,6 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
             *late_data.days(connection, store_id=store_id, before=first),
             *left_over.scalars(),
             *news.days(connection, store_id=store_id, first=first, last=last),
+            *news.posted_days(connection, store_id=store_id, first=first, last=last),
         }
     )

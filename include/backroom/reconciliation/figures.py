@@ -57,6 +57,7 @@ def of_day(connection: Connection, *, store_id: str, business_date: date, now: d
         "breaks": day.all(BREAKS),
         "files": _files(day, store.time_zone) if "FILES" in store.feeds else None,
         "ledger": day.all(LEDGER),
+        "posted": day.one(happened.TRANSACTIONS),
         "sections": sections | on_the_day.sections,
     }
     found["checks"] = _checks(found, store.currency, in_the_books=not store.test)

@@ -143,6 +143,13 @@ _OWED_BY_LEDGER: Final = text("""
 """)
 
 
+TRANSACTIONS: Final = """
+    select count(*) as transactions from ledger_transaction
+    where store_id = :store_id and business_date = :business_date
+"""
+"""How many are of the day: the ledger is only added to, so that the same number is the same postings."""
+
+
 @dataclass(frozen=True)
 class Happened:
     """The report's tables of a day or a period by their section's key, and what the checks need. Amounts: exact text.

@@ -31,6 +31,20 @@ _NOW: Final = text("""
     where r.store_id = :store_id and r.business_date between :first and :last
     group by 1, 2, 3
 """)
+# A run that did not count them is left alone.
+_POSTED_SINCE: Final = text("""
+    select r.business_date from (
+        select distinct on (business_date) business_date,
+               cast(figures #>> '{posted,transactions}' as bigint) as transactions
+        from reconciliation_run
+        where store_id = :store_id and business_date between :first and :last
+        order by business_date, revision desc) r
+    left join (
+        select business_date, count(*) as transactions from ledger_transaction
+        where store_id = :store_id and business_date between :first and :last group by 1) n using (business_date)
+    where r.transactions <> coalesce(n.transactions, 0)
+    order by 1
+""")
 _NOT_JUDGED: Final = text("""
     select distinct p.business_date from purchase p
     where p.store_id = :store_id and p.business_date between :first and :last and not exists (
@@ -38,6 +52,15 @@ _NOT_JUDGED: Final = text("""
         where r.store_id = p.store_id and r.business_date = p.business_date
           and r.shopping_trip_id = p.shopping_trip_id)
 """)
+
+
+def posted_days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
+    """The store's reconciled days of whose date something was posted since, whatever trip it is about.
+
+    Their reports tell what was posted on them. A month's report reads that anew, and is closed all the same.
+    """
+    given = {"store_id": store_id, "first": first, "last": last}
+    return list(connection.execute(_POSTED_SINCE, given).scalars())
 
 
 def days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
