@@ -124,7 +124,7 @@ def test_an_erased_shopper_is_found_nowhere_and_the_books_are_as_they_were(world
     assert dag.test(logical_date=NOW + timedelta(seconds=1), run_conf={"dry_run": False}).state == "success"
     after = everything(world.engine)
     account = account_index(seal_of(settings()), "loyalty-to-erase")
-    for name in ("person-to-erase", "card-to-erase", account, "cus-to-erase", "pm-to-erase", '"9876"'):
+    for name in ("person-to-erase", "card-to-erase", account, "cus-to-erase", "pm-to-erase", "'9876'"):
         assert (name in before, name in after) == (True, False), name
     for name in ("loyalty-to-erase", "gone@shopper"):
         assert name not in before, "sealed"

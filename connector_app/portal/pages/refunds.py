@@ -64,12 +64,16 @@ def _form(trip: str, problem: str = "") -> tuple[str, int]:
     with transaction() as connection:
         offered = choices(connection, trip, now=visit.now())
     names = {line.number: line.name for line in receipt.lines}
+    units = {line.number: f" {line.unit}" if line.weighed else " ×" for line in receipt.lines}
     return page(
         "refund.html",
         400 if problem else 200,
         receipt=receipt,
         offered=offered,
         names=names,
+        units=units,
+        given=request.form,
+        chosen=request.form.getlist("line"),
         reasons=REASONS,
         problem=problem,
         key=secrets.token_urlsafe(16),

@@ -93,6 +93,7 @@ class Receipt:
     total: Decimal
     word: PaymentWord
     due: Decimal
+    asking: bool
     captured: Decimal
     card: Card | None
     payments: Sequence[Movement]
@@ -194,7 +195,7 @@ def receipt_of(connection: Connection, shopping_trip_id: str) -> Receipt | None:
     trip = connection.execute(_TRIP, values).mappings().one_or_none()
     if trip is None:
         return None
-    named = ("list_total", "promotion_total", "tax_total", "tax_included_total", "total", "due", "currency", "cause")
+    totals = ("list_total", "promotion_total", "tax_total", "tax_included_total", "total")
     return Receipt(
         shopping_trip_id=shopping_trip_id,
         store_id=trip["store_id"],
@@ -209,7 +210,7 @@ def receipt_of(connection: Connection, shopping_trip_id: str) -> Receipt | None:
         payments=[Movement(**row) for row in connection.execute(_PAYMENTS, values).mappings()],
         refunds=[Movement(**row) for row in connection.execute(_REFUNDS, values).mappings()],
         priced=trip["state"] in ("PRICED", "EMPTY"),
-        **{name: trip[name] for name in named},
+        **{name: trip[name] for name in (*totals, "due", "asking", "currency", "cause")},
     )
 
 

@@ -29,7 +29,10 @@ class PaymentWord(StrEnum):
 
 @dataclass(frozen=True)
 class TripRow:
-    """A trip in the list. `due` is what a payment would take; amounts in `currency`."""
+    """A trip in the list. `due` is what a payment would take; amounts in `currency`.
+
+    `asking`: a payment was sent, and nobody knows yet what became of it; it is not offered again.
+    """
 
     shopping_trip_id: str
     store: str
@@ -42,6 +45,7 @@ class TripRow:
     brand: str | None
     tail: str | None
     cause: str | None = None
+    asking: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,10 @@ STANDING: Final = """
         when p.total = 0 or c.state = 'CANCELLED' then 'NOTHING'
         when c.state = 'CAPTURED' or d.state in ('PAID', 'WRITTEN_OFF') then 'PAID'
         else 'UNDER_WAY'
-    end as word
+    end as word,
+    exists (select from payoff o where o.shopping_trip_id = p.shopping_trip_id and o.state = 'UNKNOWN') as asking
 """
-"""Of `purchase p`, `charge c`, `debt d`: what is due, and the word for it."""
+"""Of `purchase p`, `charge c`, `debt d`: what is due, the word for it, and whether a bank has yet to answer."""
 
 _LIST: Final = text(
     f"""

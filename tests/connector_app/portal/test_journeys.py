@@ -199,6 +199,11 @@ def test_a_payment_whose_outcome_is_not_known_is_never_made_again_and_amazon_ope
     page.wait_for_selector("text=the bank has not answered yet")
     picture(page, "unknown")
     assert page.locator("button:has-text('Pay')").count() == 0
+    for path in ("/to-pay", f"/trips/{trip}"):
+        page.goto(stack.url + path)
+        page.wait_for_selector("text=See how it stands")
+        assert page.locator("main >> text=/^Pay( now| .12)/").count() == 0, "nothing is offered to be paid again"
+    page.click("text=See how it stands")
     asked = stack.world.rows("select state, payoff_id from payoff where shopping_trip_id = :trip", trip=trip)
     assert [row["state"] for row in asked] == ["UNKNOWN"]
     page.wait_for_timeout(6_000)

@@ -310,6 +310,16 @@ def test_trips_are_found_by_date_card_and_transaction_id(shop: Shop) -> None:
     assert visit.post("/look-up/paid", **strange_form).status_code == 404
 
 
+def test_a_refund_that_could_not_be_asked_for_keeps_what_was_chosen(shop: Shop) -> None:
+    trip = shop.world.trip("bo")
+    visit, form = shop.visit("bo@shopper.test"), f"/trips/{trip}/refund"
+    both = visit.post(form, form_on=form, line="1", amount="2.50", reason="OTHER").text
+    assert 'name="line" value="1" checked' in both
+    assert 'value="2.50"' in both
+    assert 'value="OTHER" checked' in both
+    assert "0.79 lb – $4.43" in both
+
+
 def test_a_refund_shows_what_can_go_back_and_a_doubled_click_asks_once(shop: Shop) -> None:
     trip = shop.world.trip()
     visit = shop.visit("ana@shopper.test")
