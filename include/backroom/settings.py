@@ -141,8 +141,8 @@ class Settings(BaseSettings):
     # --- the portal's pages for shoppers, receipts, privacy
     privacy_keys: SecretStr | None = Field(
         None,
-        description="Fernet keys that seal addresses and loyalty ids at rest, the newest first, separated by commas; the last "
-        "one also makes the indexes by which they are found, so that it stays the last; `make up` makes one",
+        description="Fernet keys that seal addresses and loyalty ids at rest, the newest first, separated by commas; "
+        "the last one also makes the indexes by which they are found, so that it stays the last; `make up` makes one",
     )
     portal_public_url: str = Field(
         "http://127.0.0.1:8001", description="where shoppers reach the portal; links in e-mails begin so"
