@@ -87,9 +87,9 @@ def measure(
     )
     if ways:
         told += (
-            f"; dlt's merge of about {by_dlt:,} of these lines by its own reader of CSV: {ways['read_csv']:,.0f} lines/s;"
-            f" by whole tables of Arrow's, unjudged and with amounts as floating point: {ways['arrow']:,.0f} lines/s,"
-            f" so that the pipeline has {rate / ways['arrow']:.1f} × that"
+            f"; dlt's merge of about {by_dlt:,} of these lines by its own reader of CSV: {ways['read_csv']:,.0f}"
+            f" lines/s; by whole tables of Arrow's, unjudged and with amounts as floating point: {ways['arrow']:,.0f}"
+            f" lines/s, so that the pipeline has {rate / ways['arrow']:.1f} × that"
         )
     return goals, told
 
