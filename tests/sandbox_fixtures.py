@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -122,11 +123,15 @@ def sandbox(
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The retailer's files and 60 trips of one day (SMALL_WORLD_DATE), from real baskets."""
-    folder = tmp_path_factory.mktemp("small") / "world"
-    asked = ["world", "--out", str(folder), "--date", SMALL_WORLD_DATE, "--trips", "60", "--seed", "7"]
-    subprocess.run([sys.executable, "-m", "jwo_sandbox", *asked, "--catalog", "400"], check=True)
-    return folder
+    """The retailer's files and 60 trips of one day (SMALL_WORLD_DATE), from real baskets; made once for all workers."""
+    here = tmp_path_factory.getbasetemp()
+    folder = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "small-world"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            asked = ["--out", str(folder / "world"), "--date", SMALL_WORLD_DATE, "--trips", "60", "--seed", "7"]
+            subprocess.run([sys.executable, "-m", "jwo_sandbox", "world", *asked, "--catalog", "400"], check=True)
+    return folder / "world"
 
 
 @pytest.fixture(scope="session")
