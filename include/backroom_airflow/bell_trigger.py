@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 _WAIT = 20  # seconds that SQS holds a question open, the most that it takes
 _AFTER_AN_ERROR = 10  # seconds
+_AT_ONCE = 100  # messages of one event
 
 
 class BellTrigger(BaseEventTrigger):
@@ -47,15 +48,27 @@ class BellTrigger(BaseEventTrigger):
                 await asyncio.sleep(_AFTER_AN_ERROR)
 
     async def _heard(self, sqs: Any) -> int:
-        """How many messages have come, once one has come or a while is over; the queue is empty then."""
+        """How many messages have come, once one has come or a while is over; told whatever follows."""
         count, wait = 0, _WAIT
-        while True:
-            answer = await sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
-            messages = answer.get("Messages", [])
-            if not messages:
-                return count
-            await sqs.delete_message_batch(
-                QueueUrl=self.queue_url,
-                Entries=[{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)],
-            )
-            count, wait = count + len(messages), 0
+        while count < _AT_ONCE:
+            try:
+                more = await self._received(sqs, wait)
+            except Exception:
+                if count:
+                    return count
+                raise
+            if not more:
+                break
+            count, wait = count + more, 0
+        return count
+
+    async def _received(self, sqs: Any, wait: int) -> int:
+        answer = await sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
+        messages = answer.get("Messages", [])
+        if not messages:
+            return 0
+        await sqs.delete_message_batch(
+            QueueUrl=self.queue_url,
+            Entries=[{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)],
+        )
+        return len(messages)

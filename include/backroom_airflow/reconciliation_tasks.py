@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -122,9 +123,18 @@ def deliver_months(**context: Any) -> list[str]:
     now, folder = business_time.of(context), settings().reports_folder
     with transaction() as connection:
         due, wanted = month_delivery.due(connection), wanted_reports.due(connection)
-    delivered = [month_delivery.deliver(engine(), delivery.clients(), closed, folder=folder, now=now) for closed in due]
-    delivered += [wanted_reports.deliver(engine(), delivery.clients(), one, folder=folder, now=now) for one in wanted]
+    to_do = [partial(month_delivery.deliver, engine(), delivery.clients(), closed) for closed in due]
+    to_do += [partial(wanted_reports.deliver, engine(), delivery.clients(), one) for one in wanted]
+    delivered, failed = [], []
+    for deliver_one in to_do:
+        try:
+            delivered.append(deliver_one(folder=folder, now=now))
+        except Exception as error:  # the others do not wait for it; the task fails at its end
+            log.exception("a report was not delivered")
+            failed.append(error)
     log.info("months and wanted reports delivered", reports=delivered)
+    if failed:
+        raise ExceptionGroup("reports that were not delivered; the next run tries them again", failed)
     return [one.report for one in delivered if one is not None]
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
+from backroom.settings import settings
 from backroom.shoppers.registry import register
 from tests.connector_app.conftest import MISSING, NOW, TOKENS, Amazon, changed, new_uuid, scan_code
 from tests.connector_app.test_validation import A_UUID, BAD_INSTANTS, BAD_NAMES, BAD_UUIDS, about
@@ -310,3 +311,14 @@ def test_details_take_each_type(amazon: Amazon, kind: str) -> None:
 
 def test_a_token_of_a_scan_code_is_no_value_by_itself(amazon: Amazon) -> None:
     assert scan(amazon, scan_body(TOKENS["ana"])).get_json() == {"action": "REJECT"}
+
+
+def test_without_a_privacy_key_there_are_no_loyalty_accounts(amazon: Amazon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKROOM_PRIVACY_KEYS", "")
+    settings.cache_clear()
+    try:
+        assert scan(amazon, scan_body("nobody's")).get_json() == {"action": "REJECT"}
+        assert amazon.client.post(DETAILS, json=details_body()).status_code == 404
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()

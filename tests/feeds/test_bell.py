@@ -11,6 +11,7 @@ import pytest
 
 from backroom.feeds.aws import Aws
 from backroom.settings import CHECKOUT, settings
+from backroom_airflow.bell_trigger import BellTrigger
 from backroom_airflow.schedules import every_or_rung
 from tests.feeds.conftest import Amazon
 
@@ -75,3 +76,22 @@ def test_a_dag_with_a_bell_tells_the_scheduler_what_to_watch(
     told = json.dumps(DagSerialization.to_dict(bag.dags[dag_id]))
     assert "BellTrigger" in told
     assert url in told
+
+
+def test_what_has_rung_is_told_although_sqs_stops_answering() -> None:
+    class Failing:
+        asked = 0
+
+        async def receive_message(self, **_: object) -> dict[str, object]:
+            self.asked += 1
+            if self.asked > 1:
+                raise ConnectionError("no answer")
+            return {"Messages": [{"ReceiptHandle": "1"}, {"ReceiptHandle": "2"}]}
+
+        async def delete_message_batch(self, **_: object) -> None: ...
+
+    trigger = BellTrigger(queue_url="https://sqs/1/bell", region="us-east-1")
+    queue = Failing()
+    assert asyncio.run(trigger._heard(queue)) == 2
+    with pytest.raises(ConnectionError):
+        asyncio.run(trigger._heard(queue))

@@ -9,15 +9,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from backroom.ledger.accounts import Account
 from backroom.ledger.book import post_new
-from backroom.reconciliation import breaks, months
-from backroom.reconciliation.breaks import Filter
+from backroom.reconciliation import breaks, late_data, months
+from backroom.reconciliation.breaks import BreakRefused, Filter
 from backroom.reconciliation.giving_up import GivenUp, given_up
 from backroom.reconciliation.months import CloseRefused
-from tests.reconciliation.conftest import DAY, ENDED, Books
+from tests.reconciliation.conftest import DAY, ENDED, Books, open_store
 
 LATE = ENDED + timedelta(days=8)  # no payout is expected any more
 APRIL = datetime(2026, 4, 2, 9, tzinfo=UTC)
@@ -197,3 +198,61 @@ def test_a_month_waits_for_its_write_offs_and_one_that_comes_after_its_close_is_
     assert [(row["business_date"], row["belongs_to"]) for row in _booked(books, trip)] == [
         (LATE.date(), None), (date(2026, 4, 1), LATE.date()),
     ]  # fmt: skip
+
+
+def test_a_write_off_is_looked_at_again_when_the_payout_comes_after_it(books: Books) -> None:
+    trip, number = _missing_payout(books)
+    _write_off(books, number)
+    _post(books)
+    books.reconcile(now=LATE)
+    tomorrow = DAY + timedelta(days=90)  # further back than a run looks by itself
+    books.connection.execute(  # as if a later transaction wrote what comes now: here all is one
+        text("update reconciliation_run set read_up_to = 4 where store_id = :s"), {"s": books.store_id}
+    )
+    assert late_data.days(books.connection, store_id=books.store_id, before=tomorrow) == [DAY]
+    books.pay_out(trip, "8.12")
+    books.reconcile(now=LATE)
+    assert late_data.days(books.connection, store_id=books.store_id, before=tomorrow) == []
+    _post(books)
+    assert sum(Decimal(one["postings"]["write_off"]) for one in _booked(books, trip)) == 0
+
+
+def test_of_a_payout_that_never_comes_what_was_refunded_is_not_lost(books: Books) -> None:
+    books.connection.execute(
+        text("update store set payment_processor = 'SANDBOX' where store_id = :store"), {"store": books.store_id}
+    )
+    trip = books.trip()
+    books.change("amazon_order", trip, captured=0, status="OPEN")
+    books.refund(trip, "2.00", state="FINAL")
+    books.post(trip, kind="REFUND_FINAL", refunds="1.85", tax_payable="0.15", refund_clearing="-2.00")
+    books.reconcile(now=LATE)
+    (row,) = [
+        row
+        for row in breaks.listed(books.connection, Filter(store_id=books.store_id), now=LATE)
+        if row["kind"] == "MISSING_PAYOUT"
+    ]
+    assert row["difference"] == Decimal("-6.12")
+
+
+def test_what_was_given_up_is_not_given_up_a_second_time(books: Books) -> None:
+    _, number = _missing_payout(books)
+    _write_off(books, number)
+    books.connection.execute(
+        text("update reconciliation_break set resolution = null, closed_at = null where break_id = :id"), {"id": number}
+    )
+    with pytest.raises(BreakRefused, match="stands in the books already"):
+        _write_off(books, number)
+
+
+def test_nobody_decides_about_a_break_while_its_day_is_judged(database: Engine) -> None:
+    with database.begin() as connection:
+        kept = Books(connection, "STORE-JUDGED")
+        open_store(kept)
+        _, number = _missing_payout(kept)
+    with database.begin() as running:
+        Books(running, "STORE-JUDGED").reconcile(now=LATE + timedelta(minutes=1))
+        with database.begin() as person:
+            person.execute(text("set local lock_timeout = '100ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                breaks.write_off(person, number, by="fay", reason="it will not come", now=LATE)
+            person.rollback()

@@ -66,3 +66,13 @@ def test_a_payout_that_names_no_trip_is_found_by_its_reference(own: Books) -> No
     )  # fmt: skip
     own.pay_out(None, "8.12", reference="pay-77")
     assert own.reconcile().matched == 1
+
+
+def test_days_frozen_by_older_rules_add_up_with_new_ones() -> None:
+    old, new = (
+        {"of": "card", "amount": "1.00", "times": 1},
+        {"of": "card", "amount": "2.00", "times": 2, "late": "0.50"},
+    )
+    for rows in ([old, new], [new, old]):
+        (row,) = merging.added([dict(one) for one in rows], keys=["of"], money=["amount", "late"], counts=["times"])
+        assert (row["amount"], row["times"], row["late"]) == ("3.00", 3, "0.50")

@@ -49,7 +49,7 @@ def _decide(connection: Connection, scan: Scan, rules: GateRules, now: datetime)
     if found.admitted and found.shopper is not None:
         kind = "CASH" if found.shopper.type == "CASH_SHOPPER" else found.shopper.type
         return _accept(found.shopper.shopper_id, kind, found.reason, found.shopper.shopper_id)
-    if found.reason is Reason.UNKNOWN_KEY:
+    if found.reason is Reason.UNKNOWN_KEY and settings().privacy_keys is not None:  # no account is kept without
         seal = seal_of(settings())
         account = connection.execute(_ACCOUNT, {"key": key_index(seal, key_hash(scan.value))}).one_or_none()
         if account is not None:

@@ -25,8 +25,10 @@ def scan_details(connection: Connection, store_id: str, result_id: str, result_t
 
     Where a shopper has several, the provider is that of the oldest. Raises UnknownStore.
     """
-    by_account = result_type == "LOYALTY"
-    sought = account_index(seal_of(settings()), result_id) if by_account else result_id
+    by_account, config = result_type == "LOYALTY", settings()
+    sought = result_id
+    if by_account:  # no account is kept without a key
+        sought = "" if config.privacy_keys is None else account_index(seal_of(config), result_id)
     found = connection.execute(_DETAILS, {"store_id": store_id, "id": sought, "by_account": by_account}).one()
     if not found.store_active:
         raise UnknownStore(store_id)

@@ -9,6 +9,11 @@ from sqlalchemy import Connection, text
 
 ACTOR: Final = "reconciliation"
 
+# Whoever decides about a break waits until the run is over, and then decides about what it found.
+_LOCK: Final = text("""
+    select break_id from reconciliation_break where store_id = :store_id and business_date = :day
+    order by break_id for update
+""")
 # What stands of each break that the run found (temporary table found_break), before the run touches it. A difference
 # that was not known before is not another one.
 _COMPARE: Final = text("""
@@ -116,6 +121,7 @@ _SETTLE: Final = text("""
 def compare(connection: Connection, store_id: str, business_date: date) -> None:
     """Holds what was found against what stands (temporary table kept_break), and settles trips that are decided."""
     connection.execute(text("drop table if exists pg_temp.kept_break"))
+    connection.execute(_LOCK, {"store_id": store_id, "day": business_date})
     connection.execute(_COMPARE, {"store_id": store_id, "day": business_date})
     connection.execute(_SETTLE)
 

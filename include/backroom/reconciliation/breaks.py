@@ -156,6 +156,8 @@ def _resolve(
     if how is Resolution.WRITTEN_OFF:
         about = {name: row[name] for name in ("store_id", "shopping_trip_id", "kind", "difference")}
         given_up = giving_up.of_break(connection, **about)
+        if given_up is not None and giving_up.stands(connection, break_id):
+            raise BreakRefused(f"what break {break_id} gave up stands in the books already")
     connection.execute(
         text(
             "update reconciliation_break set closed_at = :now, resolution = :how, resolved_by = :by,"

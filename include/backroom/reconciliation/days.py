@@ -27,7 +27,8 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
     """The store's days that need another run.
 
     Of the last LOOK_BACK_DAYS those whose newest left trips waiting or breaks open, and those about whose trips or on
-    whose date something was booked since; of older ones those with an open break about whose trip anything came since.
+    whose date something was booked since; of any age those with an open break, or a write-off in the books, about
+    whose trip anything came since.
     """
     first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
     left_over = connection.execute(
@@ -43,7 +44,7 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
     )
     return sorted(
         {
-            *late_data.days(connection, store_id=store_id, before=first),
+            *late_data.days(connection, store_id=store_id, before=before),
             *left_over.scalars(),
             *news.days(connection, store_id=store_id, first=first, last=last),
             *news.posted_days(connection, store_id=store_id, first=first, last=last),

@@ -66,3 +66,9 @@ def of_break(
     if found is None or found.test:
         return None
     return given_up(kind, difference, uncovered=found.uncovered, refunds_begun=found.refunds_begun)
+
+
+def stands(connection: Connection, break_id: int) -> bool:
+    """Whether a write-off of that break is in the books, or on its way there, and was not taken back."""
+    query = text("select coalesce(sum(given_up), 0) <> 0 from reconciliation_break_event where break_id = :break_id")
+    return bool(connection.execute(query, {"break_id": break_id}).scalar_one())

@@ -1,5 +1,7 @@
 """Old days that something new is known about: rows of trips with open breaks, written since their day was looked at.
 
+A write-off that stands in the books is watched like an open break: what comes after all takes it back.
+
 Each version of a row bears the number of the transaction that wrote it (`xmin`), and each run keeps the number below
 which every transaction was over when it looked (`read_up_to`). So what came later is found by the few trips that are
 left, however old, and whatever it is; their days are judged again as any other.
@@ -33,7 +35,9 @@ _DAYS: Final = f"""
     ), old as materialized (
         select distinct b.business_date, b.shopping_trip_id, looked.read_up_to
         from reconciliation_break b join looked using (business_date)
-        where b.store_id = :store_id and b.business_date < :before and b.closed_at is null
+        where b.store_id = :store_id and b.business_date < :before
+          and (b.closed_at is null or b.resolution = 'WRITTEN_OFF' and (
+              select sum(e.given_up) from reconciliation_break_event e where e.break_id = b.break_id) <> 0)
     )
     select distinct business_date from old o
     where read_up_to is null or {" or ".join(f"exists (select from {source} and {_NEWER})" for source in _SOURCES)}
@@ -42,5 +46,5 @@ _DAYS: Final = f"""
 
 
 def days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days before that one with an open break about whose trip anything was written since their run."""
+    """The store's days before that one with something new about the trip of a break that is open or given up."""
     return list(connection.execute(text(_DAYS), {"store_id": store_id, "before": before}).scalars())

@@ -45,9 +45,9 @@ def added(
             found[key] = dict(row)
             continue
         for name in money:
-            kept[name] = _sum(kept[name], row[name])
+            kept[name] = _sum(kept.get(name, "0"), row.get(name, "0"))  # a day frozen by older rules may lack it
         for name in counts:
-            kept[name] += row[name]
+            kept[name] = kept.get(name, 0) + row.get(name, 0)
         for name in states:
             kept[name] = row[name]
     return list(found.values())

@@ -68,7 +68,11 @@ _BY_LESSER_KEYS: Final = """
         union all
         select t.shopping_trip_id, o.order_id, o.shopping_trip_id, 'AMOUNT_TIME_CARD', 0.80, 2
         from lone_trip t
-        join lone_order o on o.order_total = t.total and o.currency = t.currency and o.card_last_four = t.last_four
+        join lone_order o on o.order_total = t.total and o.currency = t.currency
+         and (o.card_last_four = t.last_four or (o.card_last_four is null or t.last_four is null) and exists (
+             -- retention or an erasure took the card's digits: the two were found to be one while they were there
+             select from reconciliation_trip kept where kept.store_id = :store_id and kept.business_date = :day
+               and kept.shopping_trip_id = t.shopping_trip_id and kept.their_trip_id = o.shopping_trip_id))
          and o.trip_ended_at between t.trip_ended_at - make_interval(mins => :minutes)
                                  and t.trip_ended_at + make_interval(mins => :minutes)
         where t.total > 0
@@ -100,13 +104,13 @@ TABLES: Final = ("day_trip", "trip_order", "lone_trip", "lone_order")
 
 def pair(connection: Connection, *, store_id: str, business_date: date) -> None:
     """Makes day_trip and trip_order for that store and day, in the caller's transaction."""
-    given = {"store_id": store_id, "day": business_date}
+    given: dict[str, object] = {"store_id": store_id, "day": business_date}
     connection.execute(text(f"drop table if exists {', '.join(f'pg_temp.{name}' for name in TABLES)}"))
     connection.execute(text(_TRIPS), given)
     connection.execute(text("analyze day_trip"))
     connection.execute(text(_BY_TRIP), given)
     _each(connection, _ALONE, given)
-    connection.execute(text(_BY_LESSER_KEYS), {"minutes": MINUTES_APART})
+    connection.execute(text(_BY_LESSER_KEYS), given | {"minutes": MINUTES_APART})
     _each(connection, _NO_TRIP_OF_ITS_OWN, given)
     connection.execute(text("analyze trip_order"))
 

@@ -31,9 +31,10 @@ def judge(
         verdict.wait_or_add(
             wait if now < due else None,
             Kind.MISSING_PAYOUT,
-            charge.captured,
+            max(ZERO, charge.captured - (refunded.card - given_back)),
             captured,
-            "the processor captured this and has not paid it out; ask it by the payment's reference",
+            "the processor captured this, less what was refunded of it, and has not paid it out; ask it by the"
+            " payment's reference",
         )
         return
     still_to_come = captured == charge.captured and given_back < refunded.card
