@@ -32,6 +32,7 @@ def test_what_comes_rings_once_and_stays_in_the_real_queue(
     rung = aws.sqs.create_queue(QueueName=f"bell-{bell}")["QueueUrl"]
     monkeypatch.setenv(f"BACKROOM_{bell.upper()}_BELL_QUEUE", rung)
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)  # where boto3 itself looks for a stand-in
+    settings.cache_clear()
     schedule = every_or_rung("*/15 * * * *", bell=bell)
     assert isinstance(schedule, AssetOrTimeSchedule)
     ((asset,),) = [list(schedule.asset_condition.objects)]

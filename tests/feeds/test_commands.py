@@ -74,7 +74,8 @@ def test_a_day_before_a_stores_first_lacks_nothing(clean: Engine, capsys: pytest
     cover(clean, windows(DAY, ZONE, margin=timedelta(hours=1)))
     code, out, _ = run(capsys, "gaps", "--store", STORE, "--date", str(DAY - timedelta(days=1)))
     assert code == 0
-    assert f"none yet: its first day is {DAY}" in out
+    assert "none yet" in out
+    assert str(DAY) in out
     code, out, _ = run(capsys, "gaps", "--store", "STORE-002")  # nothing was heard of it, and it was added just now
     assert code == 0
     assert "none yet" in out

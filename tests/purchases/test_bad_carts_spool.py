@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from backroom.cli import build_app
 from backroom.errors import BackroomError
-from backroom.purchases import refused_spool, unbilled
+from backroom.purchases import refused_spool, settling_carts, unbilled
 from backroom.purchases.refused_spool import collect_spool, spool
 from backroom.settings import settings
 from backroom_airflow.charge_lifecycle_tasks import gather, settle_carts
@@ -199,7 +199,7 @@ def test_where_carts_cant_be_settled_there_is_one_alert_a_day_and_the_task_fails
     def broken(*_: Any, **__: Any) -> int:
         raise PermissionError("the folder is another user's")
 
-    monkeypatch.setattr(refused_spool, "collect_spool", broken)
+    monkeypatch.setattr(settling_carts, "collect_spool", broken)
     late: list[Any] = []
     monkeypatch.setattr(unbilled, "charge_overdue", lambda connection, now: late.append(now) or {"carts": 0})
     for _ in range(2):

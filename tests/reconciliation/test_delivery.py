@@ -141,7 +141,7 @@ def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_s
     assert delivered() == []
     _closed(database, "NORTH")
     aws.ses.delete_identity(Identity="books@example.com")
-    with pytest.raises(ClientError, match="MessageRejected"):
+    with pytest.RaisesGroup(pytest.RaisesExc(ClientError, match="MessageRejected")):
         delivered()
     aws.ses.verify_email_identity(EmailAddress="books@example.com")
     before = _sent(aws)
