@@ -87,8 +87,9 @@ class AirflowApi:
         return found
 
     def under_way(self) -> int:
-        """How many runs, of whichever DAG, are queued or running."""
-        return int(self._get("/api/v2/dags/~/dagRuns", state=["queued", "running"])["total_entries"])
+        """How many tasks, of whichever DAG, are scheduled, queued or running; one that waits for a retry is not."""
+        states = ["scheduled", "queued", "running"]
+        return int(self._get("/api/v2/dags/~/dagRuns/~/taskInstances", state=states)["total_entries"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """A run's tasks, with `task_id`, `state`, `start_date`, `end_date` and `duration` in seconds."""

@@ -16,7 +16,11 @@ from typer.testing import CliRunner
 from backroom.cli import build_app
 from backroom.errors import BackroomError
 from backroom.purchases import refused_carts
+from backroom.purchases.kept_bodies import as_it_came, to_keep, to_show
 from backroom.purchases.refusals import keep_refused_cart, settle_sent_again, trip_id_in, without_card_numbers
+from backroom.settings import settings
+from backroom.shoppers.sealing import seal_of
+from backroom.shoppers.turning import turn_all
 from tests.connector_app.conftest import MISSING, cart_body, changed, line
 from tests.purchases.bad_cart_world import ENDED, LATER, Shop
 
@@ -256,3 +260,35 @@ def test_the_commands_list_show_retry_and_dismiss(shop: Shop) -> None:
     assert "DISMISSED" in run("show", str(bad))[1]
     assert run("dismiss", str(bad), "--reason", "again")[0] == 2
     assert run("retry", "999999") == (2, "there is no refused cart 999999; `backroom carts refused list` shows them")
+
+
+def test_a_refused_cart_that_names_a_loyalty_account_is_sealed_and_taken_as_it_came(shop: Shop) -> None:
+    body = body_of(shop)
+    card = {"id": body["requestId"], "payloadType": "SCAN_CODE", "scanResult": {"id": "gold-of-ana", "type": "LOYALTY"}}
+    body["shoppingTrip"]["authEvents"].append(card)
+    refused_id = keep(shop, body)
+    [(kept,)] = shop.rows("select body from refused_cart where refused_id = :id", id=refused_id)
+    assert b"gold-of-ana" not in bytes(kept)
+    assert "gold-of-ana" in run("show", str(refused_id))[1]
+    turn_all(shop.engine, seal_of(settings()))
+    [(turned,)] = shop.rows("select body from refused_cart where refused_id = :id", id=refused_id)
+    assert bytes(turned) != bytes(kept)
+    assert retry(shop, refused_id).outcome == "TAKEN"
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00\xff LOYALTY \xc3\x28", b'{"a": "\\u004cOYALTY"}', b'{"plain": 1}'])
+def test_a_kept_body_comes_back_byte_for_byte(body: bytes) -> None:
+    assert as_it_came(to_keep(body)) == body
+    assert to_keep(body).startswith(b"sealed ") is (b"OYALTY" in body)
+
+
+def test_a_sealed_body_without_its_key_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = to_keep(b"LOYALTY")
+    monkeypatch.setenv("BACKROOM_PRIVACY_KEYS", "")
+    settings.cache_clear()
+    try:
+        assert "BACKROOM_PRIVACY_KEYS is not set" in to_show(kept)
+        assert to_keep(b"LOYALTY") == b"LOYALTY"
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()

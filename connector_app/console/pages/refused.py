@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from backroom.db.engine import engine
 from backroom.purchases import listing, refused_carts
+from backroom.purchases.kept_bodies import to_show
 from backroom.staff.permissions import Permission
 from connector_app.console import asked
 from connector_app.console.access import member, needs
@@ -36,7 +37,7 @@ def one(refused_id: int) -> str:
     """One, with its body as it came."""
     with engine().connect() as connection:
         row = dict(refused_carts.refused_one(connection, refused_id))
-    body = bytes(row.pop("body")).decode("utf-8", errors="replace")[:LONGEST_SHOWN]
+    body = to_show(bytes(row.pop("body")))[:LONGEST_SHOWN]
     return render_template("refused_cart.html", row=row, body=body)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, text
 from backroom.alerts import raise_alert
 from backroom.amazon import exact_json
 from backroom.card_numbers import holds_card_number, remove_card_numbers, remove_from_bytes
+from backroom.purchases.kept_bodies import to_keep
 from backroom.purchases.tables import refused_cart
 
 # Amazon's identifiers and barcodes: digits there are no card number, and without them the cart could not be taken later
@@ -56,7 +57,7 @@ def keep_refused_cart(
         insert(refused_cart).values(
             status=status,
             reason=reason,
-            body=without_card_numbers(body),
+            body=to_keep(without_card_numbers(body)),
             shopping_trip_id=shopping_trip_id or trip_id_in(body),
             received_at=now,
         )

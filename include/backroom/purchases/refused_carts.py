@@ -18,6 +18,7 @@ from backroom.audit import trail
 from backroom.card_numbers import REMOVED, remove_card_numbers
 from backroom.entry.wire import complaint
 from backroom.errors import BackroomError
+from backroom.purchases.kept_bodies import as_it_came
 from backroom.purchases.purchases_request import PurchasesRequest
 from backroom.purchases.recording import Recorded, UnknownStore, record_purchase
 from backroom.purchases.tables import refused_cart
@@ -97,7 +98,7 @@ def retry(
         )
     why = f"; vouched for: {remove_card_numbers(vouched)}" if vouched.strip() else ""
     try:
-        asked, raw_body = _read(bytes(refused["body"]), refused["status"])
+        asked, raw_body = _read(as_it_came(bytes(refused["body"])), refused["status"])
         recorded = _record(connection, asked, raw_body, now, new_id)
     except _Refused as error:
         if refused["status"] != UNAUTHENTICATED:  # why it was not authenticated is what there is room for

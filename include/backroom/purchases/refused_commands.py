@@ -18,6 +18,7 @@ from backroom.command_line import moment, needed
 from backroom.db.engine import check_reachable, engine
 from backroom.errors import BackroomError
 from backroom.purchases import refused_carts
+from backroom.purchases.kept_bodies import to_show
 from backroom.purchases.refused_spool import collect_spool
 from backroom.purchases.unauthenticated import not_kept
 from backroom.settings import settings
@@ -60,7 +61,7 @@ def show(refused_id: int, as_json: Annotated[bool, AS_JSON] = False) -> None:
     check_reachable(engine())
     with engine().connect() as connection:
         row = dict(refused_carts.refused_one(connection, refused_id))
-    body = bytes(row.pop("body")).decode("utf-8", errors="replace")
+    body = to_show(bytes(row.pop("body")))
     if as_json:
         typer.echo(json.dumps({**row, "body": body}, default=str, indent=2))
         return

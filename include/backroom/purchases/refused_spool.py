@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backroom.alerts import raise_alert
+from backroom.purchases.kept_bodies import to_keep
 from backroom.purchases.refusals import alert_of_refused, trip_id_in, without_card_numbers
 from backroom.purchases.tables import refused_cart
 from backroom.settings import settings
@@ -47,7 +48,8 @@ def spool(folder: Path, *, status: int, reason: str, body: bytes, now: datetime,
         "status": status,
         "reason": reason,
         "received_at": now.isoformat(),
-        "body": base64.b64encode(without_card_numbers(body)).decode("ascii"),
+        "trip_id": trip_id_in(body),
+        "body": base64.b64encode(to_keep(without_card_numbers(body))).decode("ascii"),
     }
     raw = json.dumps(line).encode() + b"\n"
     limit = settings().refused_spool_max_bytes if max_bytes is None else max_bytes
@@ -162,7 +164,7 @@ def _row(claimed: Path, number: int, raw: bytes) -> dict[str, Any]:
             "status": int(line["status"]),
             "reason": str(line["reason"]).replace("\0", ""),
             "body": body,
-            "shopping_trip_id": trip_id_in(body),
+            "shopping_trip_id": line.get("trip_id") or trip_id_in(body),
             "received_at": datetime.fromisoformat(line["received_at"]),
         }
     except (ValueError, KeyError, TypeError):

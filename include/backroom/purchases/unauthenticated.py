@@ -16,6 +16,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from backroom.alerts import raise_alert
+from backroom.purchases.kept_bodies import to_keep
 from backroom.purchases.refusals import alert_of_refused, trip_id_in, without_card_numbers
 
 STATUS: Final = 403
@@ -83,7 +84,7 @@ def keep_unauthenticated(connection: Connection, *, reason: str, body: bytes, mo
 
     `most_bytes`: of all bodies of this reason that wait. Carts that come at the same moment may exceed it by one each.
     """
-    kept = without_card_numbers(body)
+    kept = to_keep(without_card_numbers(body))
     values = {"reason": reason, "body": kept, "size": len(kept), "trip_id": trip_id_in(body), "now": now}
     if connection.execute(_KEEP, {**values, "most_bytes": most_bytes}).rowcount:
         alert_of_refused(connection, status=STATUS, reason=reason, now=now)

@@ -17,6 +17,7 @@ _SEALED: Final = (
     ("receipt_mail", "mail_id", "address_sealed"),
 )
 _ANSWERS: Final = "scans' answers"
+_BODIES: Final = "refused carts"
 
 
 def turn_all(engine: Engine, seal: Seal) -> Mapping[str, int]:
@@ -25,7 +26,7 @@ def turn_all(engine: Engine, seal: Seal) -> Mapping[str, int]:
     Some rows a transaction: what is sealed meanwhile is sealed with the newest key already, and a second run is safe.
     """
     counts = {table: _turn(engine, seal, table, key, column) for table, key, column in _SEALED}
-    return {**counts, _ANSWERS: _turn_answers(engine, seal)}
+    return {**counts, _ANSWERS: _turn_answers(engine, seal), _BODIES: _turn_bodies(engine, seal)}
 
 
 def _turn(engine: Engine, seal: Seal, table: str, key: str, column: str) -> int:
@@ -46,6 +47,18 @@ def _turn_answers(engine: Engine, seal: Seal) -> int:
         " where operation = 'SCAN' and get_byte(response_body, 0) <> ascii('{')",
         "update identity_answer set response_body = convert_to(:new, 'UTF8')"
         " where operation = 'SCAN' and idempotency_key = :key and response_body = convert_to(:old, 'UTF8')",
+    )
+
+
+def _turn_bodies(engine: Engine, seal: Seal) -> int:
+    """Of refused carts, those that were sealed (purchases/kept_bodies.py)."""
+    return _each(
+        engine,
+        seal,
+        "select refused_id as key, convert_from(substr(body, 8), 'UTF8') as said from refused_cart"
+        " where substr(body, 1, 7) = convert_to('sealed ', 'UTF8')",
+        "update refused_cart set body = convert_to('sealed ' || :new, 'UTF8')"
+        " where refused_id = :key and body = convert_to('sealed ' || :old, 'UTF8')",
     )
 
 
