@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from backroom.db.engine import database_url
 from backroom.db.serving import Statement, serving_engine
 from backroom.settings import settings
-from connector_app.amazon.worker import collect_rarely
+from connector_app.amazon.worker import collect_rarely, take_short_turns
 
 _INSERT = Statement(
     "insert into bare (id, body) values (%(id)s, %(body)s) on conflict (id) do update set id = bare.id returning id"
@@ -28,4 +28,5 @@ def create_app() -> Flask:
         return Response(f'{{"id":"{row.id}"}}', 201, content_type="application/json")
 
     collect_rarely()
+    take_short_turns()
     return app
