@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 3
 SERVICES ?=
 SEED ?= 1
-BENCHMARKS ?= connector charges feeds catalog reconciliation
+BENCHMARKS ?= connector charges feeds scheduled catalog reconciliation
 
 # many short processes: compiled modules must be kept
 unexport PYTHONDONTWRITEBYTECODE

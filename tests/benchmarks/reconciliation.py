@@ -30,7 +30,7 @@ from backroom.settings import settings
 from tests.benchmarks import retailer_day
 from tests.benchmarks.goals import Goal, show
 
-STORE, TWICE = "BENCH-1", "BENCH-2"
+STORE, HALF = "BENCH-1", "BENCH-2"
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 5, 14, tzinfo=UTC)
 LINES = 4
@@ -48,21 +48,21 @@ def measure(*, trips: int, console: Console) -> tuple[list[Goal], float]:
     """Runs everything; the goals, and the seconds of the reference. Raises RuntimeError for a wrong outcome."""
     share = trips / WHOLE_DAY
     with _database() as (engine, folder), console.status("filling a day") as status:
+        retailer_day.fill(engine, store=HALF, day=DAY + timedelta(days=1), trips=trips // 2, lines=LINES)
+        status.update("reconciling and reporting half a day")
+        half = _timed(lambda: _day(engine, HALF, trips // 2, folder))
+        status.update("filling a day of twice as many trips")
         retailer_day.fill(engine, store=STORE, day=DAY, trips=trips, lines=LINES)
         status.update("the reference")
         reference = _timed(lambda: _reference(engine))
-        status.update("reconciling and reporting a day")
-        first = _timed(lambda: _day(engine, STORE, trips, folder))
+        status.update("reconciling and reporting the day")
+        whole = _timed(lambda: _day(engine, STORE, trips, folder))
         status.update("again, with nothing new")
         again = _timed(lambda: _day(engine, STORE, trips, folder, nothing_new=True))
-        status.update("filling a day of twice as many trips")
-        retailer_day.fill(engine, store=TWICE, day=DAY + timedelta(days=1), trips=2 * trips, lines=LINES)
-        status.update("reconciling and reporting it")
-        twice = _timed(lambda: _day(engine, TWICE, 2 * trips, folder))
     lines = trips * LINES
     return [
-        Goal(f"{trips:,} trips, {lines:,} lines reconciled and reported", first, max(60 * share, 15), False, "s"),
-        Goal("twice the data ÷ that", twice / first, 2.2, False, "×"),
+        Goal(f"{trips:,} trips, {lines:,} lines reconciled and reported", whole, max(60 * share, 15), False, "s"),
+        Goal(f"that ÷ a day of {trips // 2:,} trips", whole / half, 2.2, False, "×"),
         Goal("again, with nothing new", again, max(10 * share, 5), False, "s"),
     ], reference
 
