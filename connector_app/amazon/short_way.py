@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Request, Response, g
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Report = Callable[[str, str, str, int, Mapping[str, Any], float], None]
 """Gets method, path, operation, status, facts and when the call began (`time.perf_counter`)."""
 _KEPT_AS = "backroom.call"
-_REASONS = {200: "200 OK", 201: "201 CREATED", 401: "401 UNAUTHORIZED"}
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class ShortWay:
             return self._app(environ, start_response)
         self._report("POST", path, route.operation, reply.status, call.facts, call.began)
         start_response(
-            _REASONS[reply.status],
+            f"{reply.status} {HTTPStatus(reply.status).phrase}",
             [("Content-Type", JSON), ("Content-Length", str(len(reply.body)))],
         )
         return [reply.body]

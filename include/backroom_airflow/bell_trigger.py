@@ -53,10 +53,11 @@ class BellTrigger(BaseEventTrigger):
         while count < _AT_ONCE:
             try:
                 more = await self._received(sqs, wait)
-            except Exception:
-                if count:
-                    return count
-                raise
+            except Exception as error:
+                if not count:
+                    raise
+                self.log.warning("the bell queue %s stopped answering: %s", self.queue_url, error)
+                break
             if not more:
                 break
             count, wait = count + more, 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import text
 
 from tests.reconciliation.conftest import ENDED, Books, Item
+
+LATE = ENDED + timedelta(days=3)
 
 
 def _rename(books: Books, trip: str, **more: object) -> None:
@@ -84,3 +87,21 @@ def test_an_order_that_was_cancelled_beside_the_one_that_stands_is_superseded(bo
     ).scalar_one()
     assert (books.outcome(trip)[0], reading) == ("MATCHED", "SUPERSEDED")
     assert _untied(books) == []
+
+
+def test_a_pair_outlives_the_cards_digits_and_none_is_made_without_them(books: Books) -> None:
+    paired, alone = books.trip(Item(price="41.00")), books.trip(Item(price="43.00"))
+    for trip in (paired, alone):
+        _rename(books, trip, card_last_four="4242")
+    books.hear(paired, captured="82.12", cardLastFourDigits="4242")
+    books.reconcile(now=LATE)
+    assert _kept(books, paired)[:2] == ("MATCHED", "AMOUNT_TIME_CARD")
+    before = books.breaks()
+    assert (alone, 0, "MISSING_ORDER") in before
+
+    books.connection.execute(  # as retention does
+        text("update amazon_order set card_last_four = null where store_id = :s"), {"s": books.store_id}
+    )
+    books.reconcile(now=LATE + timedelta(days=1))
+    assert _kept(books, paired)[:2] == ("MATCHED", "AMOUNT_TIME_CARD")
+    assert books.breaks() == before
