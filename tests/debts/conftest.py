@@ -47,7 +47,7 @@ class Debts:
         named: str = "",
     ) -> str:
         """A trip whose charge has ended with this debt."""
-        trip = named or f"unpaid-{next(_numbers)}"
+        trip = named or f"unpaid-{next(_numbers):05}"
         store_id = store or self.store_id
         values = {
             "trip": trip, "store": store_id, "shopper": shopper, "card": card, "at": at, "state": state,
