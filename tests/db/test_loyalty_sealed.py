@@ -15,7 +15,7 @@ from backroom.shoppers.loyalty_index import account_index, key_index
 from backroom.shoppers.registry import key_hash
 from backroom.shoppers.sealing import seal_of
 
-BEFORE, AFTER = "0014", "0016"
+BEFORE, AFTER = "0014", "0015"
 SAID = {"action": "ACCEPT", "scanResult": {"id": "gold-7", "type": "LOYALTY"}}
 CART = {"shoppingTrip": {"authEvents": [{"id": "e", "scanResult": {"id": "gold-7", "type": "LOYALTY"}}], "n": 1.50}}
 

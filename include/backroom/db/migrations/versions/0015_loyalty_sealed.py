@@ -21,7 +21,7 @@ from backroom.settings import settings
 from backroom.shoppers.loyalty_index import account_index, key_index, without_loyalty_ids
 from backroom.shoppers.sealing import Seal, seal_of
 
-revision = "0016"
+revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
