@@ -24,8 +24,9 @@ def places(currency: str) -> int:
 
 
 def round_amount(amount: Decimal, currency: str) -> Decimal:
-    """Half up (away from zero on a tie) to the currency's places: the one rounding rule of Backroom."""
-    return amount.quantize(Decimal(1).scaleb(-places(currency)), rounding=ROUND_HALF_UP)
+    """Half up (away from zero on a tie) to the currency's places: the one rounding rule. Zero has no sign."""
+    rounded = amount.quantize(Decimal(1).scaleb(-places(currency)), rounding=ROUND_HALF_UP)
+    return rounded or rounded.copy_abs()
 
 
 @dataclass(frozen=True, order=False)

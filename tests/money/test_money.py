@@ -91,3 +91,8 @@ def test_money_is_shown_with_its_places_and_knows_whether_it_is_nothing() -> Non
     assert Money.of("1234.5", "USD").display() == "$1,234.50"
     assert not Money.zero("USD")
     assert Money.of("-0.01", "USD")
+
+
+@pytest.mark.parametrize("amount", ["-0", "-0.00", "-0.004"])
+def test_nothing_is_not_negative(amount: str) -> None:
+    assert str(round_amount(Decimal(amount), "USD")) == "0.00"

@@ -269,21 +269,7 @@ def _checks(found: Row, currency: str, *, in_the_books: bool) -> list[Row]:
                 _sum(found["ledger"], "credit"),
             ),
         ]
-    return [
-        {
-            "what": what,
-            "source": source,
-            "amount": amount,
-            "against": against,
-            "other": str(round_amount(Decimal(other), currency)),
-            "difference": str(round_amount(Decimal(other) - Decimal(amount), currency)),
-            "ties": Decimal(other) == Decimal(amount),
-        }
-        for what, source, amount, against, other in (
-            (what, source, str(round_amount(Decimal(amount), currency)), against, other)
-            for what, source, amount, against, other in checks
-        )
-    ]
+    return [ledger_checks.check(*each, currency) for each in checks]
 
 
 def _sum(rows: list[Row], name: str) -> Decimal:
