@@ -11,6 +11,7 @@ from backroom.settings import Settings
 from backroom_stack.environment import Environment
 from backroom_stack.secrets_file import load_or_make
 
+_HOME = "BACKROOM_HOME"  # said also where it is set: it may be so for this one command alone
 _BY_ITSELF = {"BACKROOM_DATABASE_URL"}  # the command line finds the embedded server, and as its owner
 
 
@@ -23,5 +24,7 @@ def exports(config: Settings) -> list[str]:
     return [
         f"export {name}={shlex.quote(value)}"
         for name, value in sorted(known.items())
-        if name.startswith(("BACKROOM_", "AWS_")) and name not in _BY_ITSELF and os.environ.get(name) != value
+        if name.startswith(("BACKROOM_", "AWS_"))
+        and name not in _BY_ITSELF
+        and (name == _HOME or os.environ.get(name) != value)
     ]

@@ -35,3 +35,12 @@ def test_before_anything_was_started_it_says_what_to_run(tmp_path: Path) -> None
     load_or_make(tmp_path)
     with pytest.raises(DatabaseUnreachable, match="make up"):
         exports(Settings(home=tmp_path))
+
+
+def test_the_home_is_said_also_where_it_is_set_for_one_command_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_or_make(tmp_path)
+    write_private(tmp_path / URL_FILE, "postgresql://owner:x@127.0.0.1:5999/backroom")
+    monkeypatch.setenv("BACKROOM_HOME", str(tmp_path))
+    assert f"export BACKROOM_HOME={shlex.quote(str(tmp_path))}" in exports(Settings(home=tmp_path))
