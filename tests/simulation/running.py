@@ -44,4 +44,5 @@ def simulate(home: Path, *arguments: str, plugin: str | None = None) -> Run:
         timeout=240,
     )
     assert ended.returncode in (0, 1), ended.stderr[-2000:]
+    assert "{" in ended.stdout, ended.stderr[-2000:]
     return Run(ended.returncode, json.loads(ended.stdout[ended.stdout.index("{") :]))

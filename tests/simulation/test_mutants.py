@@ -34,11 +34,12 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The same simulation, sound and with each mistake that is asked for, side by side."""
 
     def run(name: str) -> Run:
-        home = tmp_path_factory.mktemp(name or "sound")
+        home = homes[name]
         return simulate(home, *SCENARIO, plugin=f"tests.simulation.mutants:{name}" if name else None)
 
     chosen = {item.callspec.params["name"] for item in request.session.items if _is_about_a_mistake(item)}
     names = [SOUND, *sorted(chosen)]
+    homes = {name: tmp_path_factory.mktemp(name or "sound") for name in names}  # by one thread: it makes its own folder
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as side_by_side:
         return dict(zip(names, side_by_side.map(run, names), strict=True))
 

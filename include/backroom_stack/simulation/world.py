@@ -6,7 +6,7 @@ import csv
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -51,7 +51,12 @@ def write_world(folder: Path, scenario: Scenario, start: datetime) -> None:
     trips, shoppers = _trips(scenario, start, skus, chance)
     (folder / "shoppers.json").write_text(json.dumps(shoppers))
     (folder / "trips.jsonl").write_text("".join(json.dumps(trip) + "\n" for trip in trips))
-    (folder / "world.json").write_text(json.dumps({"date": start.date().isoformat(), "seed": scenario.seed}))
+    (folder / "world.json").write_text(json.dumps({"date": day_of(start).isoformat(), "seed": scenario.seed}))
+
+
+def day_of(start: datetime) -> date:
+    """The day that has begun at every store by `start` (UTC): the sandbox's clock begins with it, and only goes on."""
+    return min(start.astimezone(ZoneInfo(store[1])).date() for store in STORES)
 
 
 def write_goods(folder: Path, stores: Sequence[str], cents: Mapping[str, int], start: datetime) -> None:
