@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from backroom.reconciliation.sides import Charge, Deadlines, Heard, Order, Refunded
 from backroom.reconciliation.verdict import Kind, Reading, Verdict, shown, shown_instant
@@ -59,7 +60,7 @@ def judge_capture(verdict: Verdict, charge: Charge, order: Order, *, deadlines: 
 
 
 def judge_refunds(verdict: Verdict, order: Order, refunded: Refunded, *, deadlines: Deadlines, now: datetime) -> None:
-    """What Amazon has given back, against what we asked it to."""
+    """What Amazon has given back, against what our refunds have booked: those that are final, and those begun."""
     if order.refunded is None or order.refunded == refunded.card:
         if refunded.card_on_its_way:
             verdict.notes.append(f"{shown(refunded.card_on_its_way, verdict.currency)} of refunds are on their way")
@@ -73,12 +74,19 @@ def judge_refunds(verdict: Verdict, order: Order, refunded: Refunded, *, deadlin
         if on_the_way and now < due
         else None,
         Kind.REFUND,
-        refunded.card,
+        refunded.card + refunded.card_begun,
         order.refunded,
-        "no refund of ours is known for this trip"
-        if not asked
-        else "what we asked Amazon to give back is not what its order shows",
+        _of_refunds(order, refunded, asked=asked, currency=verdict.currency),
     )
+
+
+def _of_refunds(order: Order, refunded: Refunded, *, asked: Decimal, currency: str) -> str:
+    if not asked:
+        return "no refund of ours is known for this trip"
+    if order.refunded == refunded.card + refunded.card_begun:
+        begun = shown(refunded.card_begun, currency)
+        return f"Amazon's order shows what our refunds come to, and {begun} of them is late to become final"
+    return "what we asked Amazon to give back is not what its order shows"
 
 
 def judge_second_payment(

@@ -17,6 +17,7 @@ from backroom.feeds.completeness import windows
 from backroom.ledger import unbilled_booking
 from backroom.money import round_amount
 from backroom.reconciliation import happened, ledger_checks, merging, outside_figures
+from backroom.reconciliation.begun_refunds import STANDS
 from backroom.reconciliation.sections import SECTIONS
 from backroom.settings import settings
 
@@ -109,14 +110,14 @@ SALES = """
 """
 
 # What became of each cent that was charged: the parts add up to the whole.
-SETTLEMENT = """
+SETTLEMENT = f"""
     with given_back as (
         select coalesce(sum(r.amount) filter (where not q.is_return), 0) as of_sale,
                coalesce(sum(r.amount) filter (where r.instrument <> 'DEBT'), 0) as paid_back,
                coalesce(sum(r.amount) filter (where r.instrument = 'CAPTURE' and r.state = 'FINAL'), 0) as by_card
         from refund r join refund_request q using (request_id)
         join purchase p on p.shopping_trip_id = r.shopping_trip_id
-        where p.store_id = :store_id and p.business_date = :business_date and r.state in ('INITIATED', 'FINAL')
+        where p.store_id = :store_id and p.business_date = :business_date and {STANDS}
     ), parts as (
         select c.state, c.total, c.captured, c.capture_initiated as initiated, coalesce(d.amount, 0) as debt,
                coalesce(d.outstanding, 0) as debt_open,
@@ -142,7 +143,7 @@ SETTLEMENT = """
            (select paid_back from given_back) as paid_back,
            (select by_card from given_back) as card_refunded
     from parts
-"""
+"""  # noqa: S608 - constants of the code
 
 TRIPS_BY_STATE = """
     select p.entry_method,

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from backroom.reconciliation import pairing
+from backroom.reconciliation.begun_refunds import BEGUN, STANDS
 from backroom.reconciliation.plain import PLAIN
 
 # Lines are compared where both sides are whole: a priced (or empty) cart, one complete order, one currency. A line that
@@ -88,21 +89,21 @@ _BOOKED: Final = """
     group by t.shopping_trip_id
 """
 # What we gave back: all that undoes the sale, what left by the trip's own card, and what returns a second payment.
-_REFUNDED: Final = """
+_REFUNDED: Final = f"""
     select r.shopping_trip_id,
-           coalesce(sum(r.amount) filter (where not q.is_return and r.state in ('INITIATED', 'FINAL')), 0) as of_sale,
-           coalesce(sum(r.amount) filter (
-               where r.instrument <> 'DEBT' and r.state in ('INITIATED', 'FINAL')), 0) as paid_back,
+           coalesce(sum(r.amount) filter (where not q.is_return and {STANDS}), 0) as of_sale,
+           coalesce(sum(r.amount) filter (where r.instrument <> 'DEBT' and {STANDS}), 0) as paid_back,
            coalesce(sum(r.amount) filter (where r.instrument = 'CAPTURE' and r.state = 'FINAL'), 0) as card_final,
+           coalesce(sum(r.amount) filter (where r.instrument = 'CAPTURE' and {BEGUN}), 0) as card_begun,
            coalesce(sum(r.amount) filter (
-               where r.instrument = 'CAPTURE' and r.state in ('INITIATED', 'UNKNOWN', 'DUE', 'WAITING')), 0)
+               where r.instrument = 'CAPTURE' and (r.state in ('UNKNOWN', 'DUE', 'WAITING') or {BEGUN})), 0)
                as card_on_its_way,
            coalesce(sum(r.amount) filter (where q.is_return and r.state = 'FINAL'), 0) as returned,
            max(coalesce(r.final_at, r.initiated_at, q.requested_at)) as last_at
     from day_trip join refund r using (shopping_trip_id) join refund_request q using (request_id)
     where r.store_id = :store_id
     group by r.shopping_trip_id
-"""
+"""  # noqa: S608 - constants only
 # The newest word of the events on the capture, and what the newest cart event comes to.
 _HEARD: Final = """
     select e.shopping_trip_id,
@@ -165,7 +166,8 @@ select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FIL
        heard.captured as heard_captured, heard.said as heard_said, heard.total as heard_total,
        heard.currency as heard_currency, heard.last_at as heard_at,
        coalesce(r.of_sale, 0) as refunded_of_sale, coalesce(r.paid_back, 0) as paid_back,
-       coalesce(r.card_final, 0) as card_refunded, coalesce(r.card_on_its_way, 0) as card_refund_on_its_way,
+       coalesce(r.card_final, 0) as card_refunded, coalesce(r.card_begun, 0) as card_refund_begun,
+       coalesce(r.card_on_its_way, 0) as card_refund_on_its_way,
        coalesce(r.returned, 0) as returned, r.last_at as refunded_at,
        paid_out.captured as paid_out, coalesce(paid_out.refunded, 0) as paid_out_refunds,
        paid_out.currency as paid_out_currency, coalesce(paid_out.currencies, 0) as paid_out_currencies,

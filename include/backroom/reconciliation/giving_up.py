@@ -14,7 +14,6 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from backroom.ledger.accounts import Account
-from backroom.reconciliation.sides import ZERO
 from backroom.reconciliation.verdict import Kind
 
 _OF_CLEARING: Final = frozenset({Kind.UNDER_CAPTURED, Kind.PAYOUT, Kind.MISSING_PAYOUT})
@@ -28,19 +27,16 @@ class GivenUp:
     of: Account
 
 
-def given_up(
-    kind: str, difference: Decimal | None, *, uncovered: bool = False, refunds_begun: Decimal = ZERO
-) -> GivenUp | None:
+def given_up(kind: str, difference: Decimal | None, *, uncovered: bool = False) -> GivenUp | None:
     """What a write-off of such a break gives up of the books; None: nothing stands there. Pure.
 
     `difference` is theirs minus ours. `uncovered`: the charge has ended with less captured and owed than its total, so
-    that the rest stands as the shopper's receivable. `refunds_begun` by the card, and not final, are booked already.
+    that the rest stands as the shopper's receivable.
     """
     if difference is None:
         return None
-    if kind == Kind.REFUND:  # what went back, and no refund of ours takes off what is to be paid out
-        too_much = difference - refunds_begun
-        return GivenUp(too_much, Account.CARD_CLEARING) if too_much > 0 else None
+    if kind == Kind.REFUND:  # what went back, and no refund of ours, begun or final, takes off what is to be paid out
+        return GivenUp(difference, Account.CARD_CLEARING) if difference > 0 else None
     if kind not in _OF_CLEARING or difference >= 0:
         return None
     of_receivable = kind == Kind.UNDER_CAPTURED and uncovered
@@ -50,9 +46,7 @@ def given_up(
 # As matching.judge names it: a charge that has ended, and is not covered, is told before its order is looked at.
 _STANDS: Final = text("""
     select s.test, c.state in ('CAPTURED', 'CANCELLED', 'IN_DEBT') and c.captured + coalesce(d.amount, 0) < c.total
-           as uncovered,
-           (select coalesce(sum(r.amount), 0) from refund r where r.shopping_trip_id = c.shopping_trip_id
-            and r.instrument = 'CAPTURE' and r.state = 'INITIATED') as refunds_begun
+           as uncovered
     from charge c join store s using (store_id) left join debt d using (shopping_trip_id)
     where c.store_id = :store_id and c.shopping_trip_id = :trip
 """)
@@ -65,7 +59,7 @@ def of_break(
     found = connection.execute(_STANDS, {"store_id": store_id, "trip": shopping_trip_id}).one_or_none()
     if found is None or found.test:
         return None
-    return given_up(kind, difference, uncovered=found.uncovered, refunds_begun=found.refunds_begun)
+    return given_up(kind, difference, uncovered=found.uncovered)
 
 
 def stands(connection: Connection, break_id: int) -> bool:

@@ -88,6 +88,7 @@ def _trip(row: RowMapping, token_life: timedelta) -> Trip:
             of_sale=row["refunded_of_sale"],
             paid_back=row["paid_back"],
             card=row["card_refunded"],
+            card_begun=row["card_refund_begun"],
             card_on_its_way=row["card_refund_on_its_way"],
             returned=row["returned"],
             last_at=row["refunded_at"],

@@ -79,7 +79,8 @@ class Refunded:
     of_sale: Decimal = ZERO  # all that undoes the sale, a debt's reduction included
     paid_back: Decimal = ZERO  # by card or payoff, begun or final
     card: Decimal = ZERO  # by the trip's card, final
-    card_on_its_way: Decimal = ZERO  # asked for, not final
+    card_begun: Decimal = ZERO  # so, and not final: in the books, too
+    card_on_its_way: Decimal = ZERO  # asked for, not final, begun or not
     returned: Decimal = ZERO  # of a second payment, final
     last_at: datetime | None = None
 
