@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from backroom.reconciliation import pairing
+from backroom.reconciliation import pairing, payout_lines
 from backroom.reconciliation.begun_refunds import BEGUN, STANDS
 from backroom.reconciliation.plain import PLAIN
 
@@ -132,18 +132,13 @@ _HEARD: Final = """
     where e.store_id = :store_id and e.known and e.detail_type in ('CART', 'PAYMENT')
     group by e.shopping_trip_id
 """
-_PAID_OUT: Final = """
+_PAID_OUT: Final = f"""
     select shopping_trip_id, sum(amount) filter (where kind = 'CAPTURE') as captured,
            -coalesce(sum(amount) filter (where kind = 'REFUND'), 0) as refunded, max(currency) as currency,
            count(distinct currency) as currencies
-    from (
-        select coalesce(l.shopping_trip_id, a.shopping_trip_id) as shopping_trip_id, l.kind, l.amount, l.currency
-        from processor_payout_line l
-        left join preauthorization a on l.shopping_trip_id is null and a.processor = l.processor
-              and a.processor_reference = l.reference
-    ) of_trip join day_trip using (shopping_trip_id)
+    from ({payout_lines.of_trips("day_trip")}) of_trip
     group by shopping_trip_id
-"""
+"""  # noqa: S608 - constants only
 _SIDES: Final = f"""
 select *, coalesce({PLAIN}, false) as plain from (
 with lines as (select shopping_trip_id, count(*) as differing from differing_line group by 1),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from backroom.reconciliation import payout_lines
 from backroom.reconciliation.pairing import SUPERSEDED
 
 ORDERS: Final = "Amazon's orders"
@@ -33,7 +34,7 @@ AMAZON: Final = f"""
 """  # noqa: S608 - constants only
 OWN_PROCESSOR: Final = "select payment_processor <> 'AMAZON' as is_own from store where store_id = :store_id"
 # What is still to come, and not late: its trip waits, and no break says that it is missing.
-PAYOUTS: Final = """
+PAYOUTS: Final = f"""
     with of_day as (
         select t.shopping_trip_id, t.waits, coalesce(c.captured, 0) as captured,
                coalesce((select sum(r.amount) from refund r where r.shopping_trip_id = t.shopping_trip_id
@@ -45,11 +46,9 @@ PAYOUTS: Final = """
         from reconciliation_trip t join charge c using (shopping_trip_id)
         where t.store_id = :store_id and t.business_date = :business_date
     ), paid as (
-        select coalesce(l.shopping_trip_id, a.shopping_trip_id) as shopping_trip_id,
-               coalesce(sum(l.amount) filter (where l.kind = 'CAPTURE'), 0) as captured,
-               -coalesce(sum(l.amount) filter (where l.kind = 'REFUND'), 0) as refunded
-        from processor_payout_line l left join preauthorization a on l.shopping_trip_id is null
-         and a.processor = l.processor and a.processor_reference = l.reference
+        select shopping_trip_id, coalesce(sum(amount) filter (where kind = 'CAPTURE'), 0) as captured,
+               -coalesce(sum(amount) filter (where kind = 'REFUND'), 0) as refunded
+        from ({payout_lines.of_trips("of_day")}) of_trip
         group by 1
     )
     select coalesce(sum(p.captured), 0) as captured, coalesce(sum(p.refunded), 0) as refunded,
@@ -58,7 +57,7 @@ PAYOUTS: Final = """
            coalesce(sum(greatest(d.refunded - coalesce(p.refunded, 0), 0)) filter (where d.waits and not d.told), 0)
                as refunds_to_come
     from of_day d left join paid p using (shopping_trip_id)
-"""
+"""  # noqa: S608 - constants only
 
 
 def checks(found: dict[str, Any]) -> list[tuple[str, str, Any, str, Any]]:

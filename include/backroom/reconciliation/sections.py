@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from backroom.reconciliation import payout_lines
+
 
 class Cell(StrEnum):
     """What a column holds."""
@@ -157,12 +159,11 @@ SECTIONS: Final = (
               and g.account in ('card_clearing_initiated', 'card_clearing', 'refund_clearing',
                                 'refund_clearing_initiated', 'card_clearing_written_off')
             group by 1
+        ), of_day as (
+            select shopping_trip_id from purchase where store_id = :store_id and business_date = :business_date
         ), paid as (
-            select l.processor, sum(l.amount) as paid_out, sum(l.fee) as fees
-            from (select l.processor, l.amount, l.fee, coalesce(l.shopping_trip_id, a.shopping_trip_id)
-                         as shopping_trip_id
-                  from processor_payout_line l left join preauthorization a on l.shopping_trip_id is null
-                   and a.processor = l.processor and a.processor_reference = l.reference) l {_OF_DAY}
+            select processor, sum(amount) as paid_out, sum(fee) as fees
+            from ({payout_lines.of_trips("of_day")}) of_trip
             group by 1
         )
         select processor, coalesce(begun, 0) as begun, coalesce(captured, 0) as captured,
