@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pyarrow.parquet
 import pytest
 
 from backroom.errors import BackroomError
-from backroom.reconciliation import payout_files, report
+from backroom.reconciliation import payout_files, periods, report
+from backroom.reconciliation.runs import reconcile_day
 from backroom.settings import settings
-from tests.reconciliation.conftest import NEXT_MORNING, Books, Item
+from tests.reconciliation.conftest import DAY, ENDED, NEXT_MORNING, Books, Item
+
+NEXT_DAY = DAY + timedelta(days=1)
 
 PAYOUTS = "payout_id,line_number,kind,reference,shopping_trip_id,amount,fee,currency,paid_out_on\n"
 
@@ -44,6 +48,32 @@ def test_parquet_is_typed_and_holds_what_csv_holds(written: report.Written) -> N
     figures = pyarrow.parquet.read_table(by_name["figures.parquet"]).to_pylist()
     (total,) = [row["value"] for row in figures if (row["part"], row["figure"]) == ("sales", "total")]
     assert total == Decimal("27.61")
+
+
+def test_a_period_lists_the_largest_first_and_its_data_hold_all_that_its_page_does(
+    books: Books, tmp_path: Path
+) -> None:
+    for day, promotion, amount in ((DAY, "7", "0.10"), (NEXT_DAY, "B", "0.50")):
+        trip = books.trip(ended=ENDED + (day - DAY))
+        books.change("purchase", trip, business_date=day)
+        books.change(
+            "purchase_line", trip, promotions=[{"promotion_id": promotion, "description": "off", "amount": amount}]
+        )
+        reconcile_day(books.connection, store_id=books.store_id, business_date=day, complete=True, now=NEXT_MORNING)
+    period = periods.of_store(books.connection, store_id=books.store_id, first=DAY, last=NEXT_DAY)
+    assert [row["promotion"] for row in period.figures["sections"]["promotions"]] == ["B", "7"]
+    written = report.write_period(
+        books.connection, [period], stem=books.store_id, folder=tmp_path, title="Shop", as_of=NEXT_MORNING
+    )
+    rows = {
+        (row["part"], row["row"], row["figure"]): row["value"]
+        for row in pyarrow.parquet.read_table(written.data[1]).to_pylist()
+    }
+    assert rows["promotions", "7 | off", "amount"] == Decimal("0.10")
+    assert ("promotions", "off", "promotion") not in rows
+    assert rows["hours", "12", "captured"] == Decimal("16.24")
+    assert rows["days", f"{NEXT_DAY}", "captured"] == Decimal("8.12")
+    assert rows["trial_balance", "card_clearing | ", "after"] == Decimal("16.24")
 
 
 def test_a_workbook_of_a_day_that_is_too_large_holds_what_does_not_match_and_the_sum_of_the_rest(

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
 
+from backroom.reconciliation import merging
+from backroom.reconciliation.sections import SECTIONS
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -93,6 +96,14 @@ BREAKS: Final = DataSet(
         "opened_at": "instant", "closed_at": "instant",
     },
 )  # fmt: skip
+KEYS: Final = {
+    **merging.KEYS,
+    **{section.key: section.keys for section in SECTIONS},
+    "days": ("day",),
+    "trial_balance": ("account", "detail"),
+    "late_changes": ("belongs_to", "shopping_trip_id", "kind", "reference", "account"),
+}
+"""What names a row of each part of the figures that has rows, also where it looks like a number."""
 FIGURES: Final = ("store_id", "first_day", "last_day", "currency", "part", "row", "figure", "value")
 
 
@@ -114,29 +125,32 @@ def write_figures(days: Sequence[StoreDay], *, stem: Path) -> list[Path]:
         writer.writerow(FIGURES)
         for day in days:
             whose = (day.store_id, day.business_date, day.last_date, day.currency)
-            writer.writerows((*whose, *row) for row in _figures(day.figures))
+            writer.writerows((*whose, *row) for row in _figures(day))
     types = {"first_day": "date", "last_day": "date", "value": "money"}
     return [target, _as_parquet(target, types)]
 
 
-def _figures(figures: dict[str, Any]) -> Iterator[tuple[str, str, str, Decimal | int]]:
-    """(part, row, figure, value) of everything in the figures that is a number."""
-    for part, value in figures.items():
+def _figures(day: StoreDay) -> Iterator[tuple[str, str, str, Decimal | int]]:
+    """(part, row, figure, value) of everything in the report that is a number."""
+    lists = {"days": day.by_day, "trial_balance": day.trial_balance, "late_changes": day.late_changes}
+    for part, value in (day.figures | lists).items():
         if part == "sections":
             for name, rows in value.items():
-                yield from _of_rows(name, rows)
-        elif isinstance(value, list):
-            yield from _of_rows(part, value)
+                yield from _of_rows(name, rows, KEYS[name])
         elif isinstance(value, dict) and part != "store":
-            yield from _of_rows(part, [value])
+            yield from _of_rows(part, [value], ())
+        elif value and part != "store":
+            yield from _of_rows(part, value, KEYS[part])
 
 
-def _of_rows(part: str, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str, str, Decimal | int]]:
+def _of_rows(
+    part: str, rows: Iterable[dict[str, Any]], keys: Sequence[str]
+) -> Iterator[tuple[str, str, str, Decimal | int]]:
     for row in rows:
-        numbers = {name: number for name, value in row.items() if (number := _number(value)) is not None}
-        keys = [str(value) for name, value in row.items() if name not in numbers and not isinstance(value, bool)]
-        for name, number in numbers.items():
-            yield part, " | ".join(keys), name, number
+        named = " | ".join("" if row[key] is None else str(row[key]) for key in keys)
+        for name, value in row.items():
+            if name not in keys and (number := _number(value)) is not None:
+                yield part, named, name, number
 
 
 def _number(value: Any) -> Decimal | int | None:

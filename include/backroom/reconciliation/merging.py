@@ -5,18 +5,19 @@ What happened in a period (happened.py) is not what happened on those of its day
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from backroom.reconciliation import ledger_checks
-from backroom.reconciliation.sections import SECTIONS
+from backroom.reconciliation.sections import SECTIONS, Section
 
 Row = dict[str, Any]
 
 # the keys of each list of rows that is not one of SECTIONS
-_KEYS: Final = {
+KEYS: Final = {
     "trips": ("entry_method", "state"),
     "hours": ("hour",),
     "categories": ("category",),
@@ -67,7 +68,7 @@ def merged(days: Sequence[Row]) -> Row:
     found["sales"]["average_basket"] = str(
         (Decimal(found["sales"]["total"]) / sold).quantize(places) if sold else Decimal(0).quantize(places)
     )
-    for name, keys in _KEYS.items():
+    for name, keys in KEYS.items():
         rows = [row for day in days for row in day[name]]
         counts = [column for column in (rows[0] if rows else ()) if column in _COUNTS and column not in keys]
         money = [
@@ -80,17 +81,33 @@ def merged(days: Sequence[Row]) -> Row:
     found["categories"].sort(key=lambda row: (-Decimal(row["net"]), row["category"]))
     found["files"] = _flat([day["files"] for day in days if day["files"]]) if last["files"] else None
     found["sections"] = {
-        one.key: added(
-            [row for day in days for row in day["sections"].get(one.key, ())],
-            keys=[column.name for column in one.columns if column.is_key],
-            money=[column.name for column in one.columns if column.is_money and column.adds_up],
-            counts=[column.name for column in one.columns if not column.is_money and column.adds_up],
-            states=[column.name for column in one.columns if not column.adds_up and not column.is_key],
-        )
+        one.key: _section(one, [row for day in days for row in day["sections"].get(one.key, ())])
         for one in SECTIONS
         if one.query is not None
     }
     return found
+
+
+def _section(one: Section, rows: Iterable[Row]) -> list[Row]:
+    """Its rows added, in the order of a day's: the largest first, or by what names them."""
+    summed = added(
+        rows,
+        keys=one.keys,
+        money=[column.name for column in one.columns if column.is_money and column.adds_up],
+        counts=[column.name for column in one.columns if not column.is_money and column.adds_up],
+        states=[column.name for column in one.columns if not column.adds_up and not column.is_key],
+    )
+    return sorted(
+        summed,
+        key=lambda row: (-Decimal(row[one.largest]) if one.largest else 0, [_natural(row[key]) for key in one.keys]),
+    )
+
+
+def _natural(name: Any) -> tuple[bool, int, str]:
+    """Names by the number that they begin with, such as ages in days, and the others behind."""
+    digits = re.match(r"[0-9]*", str(name))
+    number = int(digits[0]) if digits and digits[0] else 0
+    return not (digits and digits[0]), number, str(name)
 
 
 def _flat(groups: Sequence[Row]) -> Row:
@@ -104,7 +121,7 @@ def _flat(groups: Sequence[Row]) -> Row:
 
 def _checks(rows: list[Row], days: Sequence[Row]) -> list[Row]:
     """In the order of the report; a check ties where it did on every day: gaps of two days may add up to nothing."""
-    keys = _KEYS["checks"]
+    keys = KEYS["checks"]
     order = [check["what"] for day in days for check in day["checks"]]
     off = {tuple(check[key] for key in keys) for day in days for check in day["checks"] if not check["ties"]}
     for row in rows:

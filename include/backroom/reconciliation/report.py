@@ -18,13 +18,11 @@ from sqlalchemy import Connection, text
 
 from backroom.errors import BackroomError
 from backroom.money import places
-from backroom.reconciliation import charts, data_files, pages, workbook
+from backroom.reconciliation import charts, data_files, page_tables, pages, trip_sheets, workbook
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
-from backroom.reconciliation.sections import SECTIONS
 from backroom.reconciliation.verdict import MEANING
 
-LISTED_AT_MOST = 200  # rows of a list on the page; the workbook has them all
 WORDS = {
     "APP": "App",
     "CREDIT_CARD": "Card",
@@ -127,7 +125,7 @@ def _write(
     html, xlsx = target / f"{stem}.html", target / f"{stem}.xlsx"
     label = _label(days[0]) + (", closed" if all(day.closed for day in days) else "")
     workbook.write(connection, days, path=_beside(xlsx), title=title, label=label, as_of=as_of)
-    page = _page(days, title=title, label=label, as_of=as_of, workbook_name=xlsx.name)
+    page = _page(days, title=title, label=label, as_of=as_of, stem=stem)
     _beside(html).write_text(page, encoding="utf-8")
     for path in (xlsx, html):
         _beside(path).replace(path)  # a reader never sees half a report
@@ -147,7 +145,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _page(days: list[StoreDay], *, title: str, label: str, as_of: datetime, workbook_name: str) -> str:
+def _page(days: list[StoreDay], *, title: str, label: str, as_of: datetime, stem: str) -> str:
     environment = Environment(
         loader=PackageLoader("backroom.reconciliation", "."),
         autoescape=select_autoescape(["html"]),
@@ -156,33 +154,36 @@ def _page(days: list[StoreDay], *, title: str, label: str, as_of: datetime, work
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "amount": _amount,
-        "sign": _sign,
-        "cash": _cash,
-        "count": _count,
-        "words": _words,
-        "sentence": _sentence,
-    }
-    drawn = {
-        day.store_id: Markup(  # noqa: S704 - our own drawing, without any text from outside
-            charts.takings_by_day(day.by_day, currency=day.currency, name=f"days{number}")
-            if day.by_day
-            else charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
-        )
-        for number, day in enumerate(days, 1)
-    }
+        "amount": _amount, "sign": _sign, "cash": _cash, "count": _count, "words": _words, "css": _css,
+    }  # fmt: skip
     return environment.get_template("report.html").render(
         days=days,
         title=title,
         label=label,
-        sections=SECTIONS,
+        footline=f"{title}, {label}",
+        stem=stem,
         as_of=as_of,
         totals=totals(days),
-        charts=drawn,
+        charts={day.store_id: _chart(day, number) for number, day in enumerate(days, 1)},
+        long={day.store_id: page_tables.of_day(day, stem=stem) for day in days},
+        further={day.store_id: page_tables.of_sections(day, stem=stem) for day in days},
         meaning={kind.value: text for kind, text in MEANING.items()},
-        limit=LISTED_AT_MOST,
-        workbook=workbook_name,
+        trips_cut=trip_sheets.are_cut(days),
     )
+
+
+def _chart(day: StoreDay, number: int) -> dict[str, str] | None:
+    """The drawing, which may be put into the page as it is, and its words."""
+    chart = (
+        charts.takings_by_day(
+            day.by_day, first=day.business_date, last=day.last_date, currency=day.currency, name=f"days{number}"
+        )
+        if day.by_day
+        else charts.takings_by_hour(day.figures["hours"], currency=day.currency, name=f"hours{number}")
+    )
+    if chart is None:
+        return None
+    return {"drawn": Markup(chart.drawn), "words": chart.words}  # noqa: S704 - our own, without text from outside
 
 
 def totals(days: list[StoreDay]) -> list[dict[str, Any]]:
@@ -232,5 +233,7 @@ def _words(code: str | None) -> str:
     return "–" if code is None else WORDS.get(code, code.replace("_", " ").capitalize())
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def _css(words: str) -> Markup:
+    """As the inside of a string of CSS: all but plain letters and digits is escaped."""
+    plain = (one if one.isascii() and one.isalnum() else f"\\{ord(one):x} " for one in words)
+    return Markup("".join(plain))  # noqa: S704 - nothing that ends a string, a rule or an element is left

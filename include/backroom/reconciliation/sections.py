@@ -1,7 +1,7 @@
 """The report's further tables: one query each over a store's day, shown alike on the page, in the workbook and as data.
 
 Amounts are in the store's currency. A column that counts a state rather than a flow keeps, over several days, the value
-of the last one.
+of the last one. The page cuts what is long (folding.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ class Cell(StrEnum):
 
     TEXT = "text"
     CODE = "code"  # one of our codes, shown in words
+    TRIP = "trip"  # a trip's id
+    WORDS = "words"  # sentences
     COUNT = "count"
     MONEY = "money"
+    CHANGE = "change"  # an amount that is shown with its sign
     COUNT_STATE = "count_state"
     MONEY_STATE = "money_state"
 
@@ -35,24 +38,26 @@ class Column:
     @property
     def is_key(self) -> bool:
         """Whether it names the row."""
-        return self.cell in (Cell.TEXT, Cell.CODE)
+        return self.cell in (Cell.TEXT, Cell.CODE, Cell.TRIP, Cell.WORDS)
 
     @property
     def is_money(self) -> bool:
         """Whether it is an amount."""
-        return self.cell in (Cell.MONEY, Cell.MONEY_STATE)
+        return self.cell in (Cell.MONEY, Cell.CHANGE, Cell.MONEY_STATE)
 
     @property
     def adds_up(self) -> bool:
         """Whether its values make a total."""
-        return self.cell in (Cell.COUNT, Cell.MONEY)
+        return self.cell in (Cell.COUNT, Cell.MONEY, Cell.CHANGE)
 
 
 @dataclass(frozen=True)
 class Section:
     """A table of the report, of the day's trips: the query takes :store_id, :business_date, :now and :repeat.
 
-    Without a query it tells what happened on the day or in the period, whatever its trips are (happened.py).
+    Without a query it tells what happened on the day or in the period, whatever its trips are (happened.py). A table
+    that grows with the trade names the column by which its rows are `largest`; they are listed in that order. Where
+    rows of unlike meaning would be added, there is no total.
     """
 
     key: str
@@ -60,6 +65,18 @@ class Section:
     says: str
     columns: tuple[Column, ...]
     query: str | None
+    largest: str | None = None
+    has_total: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return tuple(column.name for column in self.columns if column.is_key)
+
+    @property
+    def sheet(self) -> str:
+        """Its sheet in the workbook; Excel allows 31 characters."""
+        return self.title[:31]
 
 
 def _columns(*given: tuple[str, str, Cell]) -> tuple[Column, ...]:
@@ -98,6 +115,7 @@ SECTIONS: Final = (
         where {_SOLD} and l.total is not null
         group by 1, 2 order by net desc, 1, 2
         """,  # noqa: S608 - constants of this file only
+        largest="net",
     ),
     Section(
         "promotions",
@@ -105,7 +123,7 @@ SECTIONS: Final = (
         "What each took off the shelf prices.",
         _columns(
             ("promotion", "Promotion", Cell.TEXT),
-            ("description", "What it is", Cell.TEXT),
+            ("description", "What it is", Cell.WORDS),
             ("lines", "Lines", Cell.COUNT),
             ("amount", "Taken off", Cell.MONEY),
         ),
@@ -118,6 +136,7 @@ SECTIONS: Final = (
         where {_SOLD} and l.promotion_amount > 0
         group by 1 order by amount desc, 1
         """,  # noqa: S608 - constants of this file only
+        largest="amount",
     ),
     Section(
         "refunds_made",
@@ -193,6 +212,7 @@ SECTIONS: Final = (
         where p.store_id = :store_id and p.business_date = :business_date
         group by 1 order by lines desc, 1
         """,
+        largest="lines",
     ),
     Section(
         "debts_open",
@@ -219,6 +239,7 @@ SECTIONS: Final = (
         "What came in this time for debts; recovered: for one that had been written off; returned: more than was owed.",
         _columns(("kind", "What", Cell.CODE), ("times", "Times", Cell.COUNT), ("amount", "Amount", Cell.MONEY)),
         None,
+        has_total=False,
     ),
     Section(
         "write_offs",
@@ -251,8 +272,9 @@ SECTIONS: Final = (
         select o.owed_by, count(*) as debts, sum(o.amount) as left_unpaid, sum(o.outstanding) as outstanding
         from owned o join store s on s.store_id = :store_id and s.currency = o.currency
         where o.owed_by in (select t.owed_by from owned t {_OF_DAY})
-        group by 1 having count(*) >= :repeat order by debts desc, 1
+        group by 1 having count(*) >= :repeat order by left_unpaid desc, 1
         """,  # noqa: S608 - constants of this file only
+        largest="left_unpaid",
     ),
     Section(
         "breaks_by_age",
@@ -272,7 +294,7 @@ SECTIONS: Final = (
         from (select *, floor(extract(epoch from coalesce(closed_at, cast(:now as timestamptz)) - opened_at) / 86400)
                         as days
               from reconciliation_break where store_id = :store_id and business_date = :business_date) b
-        group by 1, 2, 3 order by 1, 2, 3
+        group by 1, 2, 3 order by 1, 2, min(days)
         """,
     ),
     Section(

@@ -16,6 +16,11 @@ from backroom.reconciliation.sheets import MONEY, TEXT, WHEN, Formats, Formula, 
 from backroom.settings import settings
 
 
+def are_cut(days: Sequence[StoreDay]) -> bool:
+    """Whether there are too many trips for a workbook, so that it holds those that do not match."""
+    return sum(day.trips for day in days) > settings().report_workbook_rows
+
+
 def write_trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], connection: Connection) -> None:
     """The sheet of trips: each one, or those that do not match and the sum of the rest."""
     money = [(head, MONEY, 13) for head in ("At shelf price", "Promotions", "Tax", "Total")]
@@ -31,7 +36,7 @@ def write_trips(book: Workbook, formats: Formats, days: Sequence[StoreDay], conn
         ],
     )  # fmt: skip
     table.heading()
-    too_many = sum(day.trips for day in days) > settings().report_workbook_rows
+    too_many = are_cut(days)
     for day in days:
         for row in pages.trip_rows(connection, day, unsettled=too_many):
             _trip(table, day.store_id, row)

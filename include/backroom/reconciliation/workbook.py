@@ -136,13 +136,13 @@ def _sections(book: Workbook, formats: Formats, days: Sequence[StoreDay]) -> Non
             (column.head, TEXT if column.is_key else kinds[column.is_money], 24 if column.is_key else 14)
             for column in one.columns
         ]
-        table = Sheet(book, formats, one.title[:31], [("Store", TEXT, 13), *columns])
+        table = Sheet(book, formats, one.sheet, [("Store", TEXT, 13), *columns])
         table.heading()
         for day in days:
             for row in day.figures["sections"].get(one.key, ()):
                 table.add(day.store_id, *(row[column.name] for column in one.columns))
         table.filter()
-        if all(column.adds_up or column.is_key for column in one.columns):
+        if one.has_total and all(column.adds_up or column.is_key for column in one.columns):
             table.total("Total", *[""] * sum(column.is_key for column in one.columns))
 
 
