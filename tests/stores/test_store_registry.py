@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from backroom.errors import SourceFileError
+from backroom.reconciliation import on_demand
 from backroom.stores.commands import app
+from backroom.stores.ids import REPORT_OF_ALL_STORES, usable
 from backroom.stores.registry import all_stores, get_store, load_stores
 
 NEW_YORK = {
@@ -96,6 +98,15 @@ def test_loading_again_updates_and_keeps_the_others(database: Engine, tmp_path: 
         ([{**NEW_YORK, "balance_scope": "MINE"}], "entry 1, field 'balance_scope'"),
         ([NEW_YORK, {"store_id": "X"}], "entry 2, field 'name': Field required"),
         ([NEW_YORK, NEW_YORK], "'STORE-001' is in it twice"),
+        ([NEW_YORK, {**NEW_YORK, "store_id": "company"}], "entry 2, field 'store_id': the reports of all stores have"),
+        ([{**NEW_YORK, "store_id": "Company"}], "give the store another id (it is 'Company')"),
+        ([{**NEW_YORK, "store_id": "../S"}], "holds '/', which no file's name may"),
+        ([{**NEW_YORK, "store_id": "S*"}], "holds '*', which no file's name may"),
+        ([{**NEW_YORK, "store_id": "S\n1"}], "holds '\\n', which no file's name may"),
+        ([{**NEW_YORK, "store_id": ".."}], "begins or ends with a blank or a dot"),
+        ([{**NEW_YORK, "store_id": "S "}], "begins or ends with a blank or a dot"),
+        ([{**NEW_YORK, "store_id": "店" * 67}], "is longer than 200 bytes"),
+        ([NEW_YORK, {**NEW_YORK, "store_id": "Store-001"}], "'Store-001' and 'STORE-001' differ only in"),
     ],
 )
 def test_a_wrong_file_is_refused_and_named(database: Engine, tmp_path: Path, content: Any, complaint: str) -> None:
@@ -105,6 +116,23 @@ def test_a_wrong_file_is_refused_and_named(database: Engine, tmp_path: Path, con
     assert str(file) in str(refused.value)
     assert complaint in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_store_that_differs_from_one_of_ours_only_in_its_letters_is_refused(database: Engine, tmp_path: Path) -> None:
+    with database.begin() as connection:
+        load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "STORE-051"}]))
+        assert load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "STORE-051"}])) == 1
+        with pytest.raises(SourceFileError, match="'store-051' and 'STORE-051' differ only"):
+            load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "store-051"}]))
+
+
+def test_the_name_that_no_store_may_have_is_that_of_the_reports_of_all() -> None:
+    assert REPORT_OF_ALL_STORES == on_demand.COMPANY
+
+
+@pytest.mark.parametrize("store_id", ["STORE 1", "s.1", "[north]", "Köln-3", "x" * 200])
+def test_other_ids_are_taken_as_they_are(store_id: str) -> None:
+    assert usable(store_id) == store_id
 
 
 def test_a_missing_file_is_one_line(database: Engine, tmp_path: Path) -> None:

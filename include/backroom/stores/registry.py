@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from backroom.errors import BackroomError, SourceFileError
 from backroom.money import places
 from backroom.source_files import Amount, Identifier, SourceRow, read_json_list
+from backroom.stores.ids import StoreId
 from backroom.stores.tables import store
 
 RiskStrategy = Literal["AMAZON_MANAGED", "AMAZON_RECOMMENDATION", "RETAILER_MANAGED", "NONE"]
@@ -61,10 +62,17 @@ def load_stores(connection: Connection, path: Path) -> int:
     """Adds or updates the stores of a stores.json; others stay as they are. Raises SourceFileError."""
     entries = read_json_list(path, _Entry)
     seen: set[str] = set()
-    for entry in entries:
+    alike = {one.casefold(): one for one in connection.execute(select(store.c.store_id)).scalars()}
+    for number, entry in enumerate(entries, 1):
         if entry.store_id in seen:
             raise SourceFileError(f"{path}: the store {entry.store_id!r} is in it twice")
         seen.add(entry.store_id)
+        other = alike.setdefault(entry.store_id.casefold(), entry.store_id)
+        if other != entry.store_id:
+            raise SourceFileError(
+                f"{path}: entry {number}, field 'store_id': {entry.store_id!r} and {other!r} differ only in small and "
+                "capital letters, so that their reports could have one name; write it as the other, or choose another"
+            )
     if entries:
         statement = insert(store).values([entry.model_dump() for entry in entries])
         updates = {name: statement.excluded[name] for name in _Entry.model_fields if name != "store_id"}
@@ -130,7 +138,7 @@ def _each_once(feeds: list[str]) -> list[str]:
 class _Entry(SourceRow):
     """One entry of stores.json."""
 
-    store_id: Identifier
+    store_id: StoreId
     name: Identifier
     merchant: Identifier
     time_zone: Annotated[str, AfterValidator(_known_zone)]
