@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from backroom.errors import BackroomError
-from backroom.reconciliation import payout_files, periods, report
+from backroom.reconciliation import payout_files, periods, report, report_files
 from backroom.reconciliation.runs import reconcile_day
 from backroom.settings import settings
 from tests.reconciliation.conftest import DAY, ENDED, NEXT_MORNING, Books, Item
@@ -29,6 +29,11 @@ def written(books: Books, tmp_path: Path) -> report.Written:
     books.trip()
     books.change("amazon_order", books.trip(), captured=Decimal("9.00"))
     return report.write(books.connection, run_id=books.reconcile().run_id, folder=tmp_path)
+
+
+def test_every_file_of_a_report_is_found_by_its_page(written: report.Written) -> None:
+    assert sorted(report_files.of_page(written.html)) == sorted(written.all)
+    assert {report_files.content_type(path.name) for path in written.all} == set(report_files.TYPES.values())
 
 
 def test_parquet_is_typed_and_holds_what_csv_holds(written: report.Written) -> None:

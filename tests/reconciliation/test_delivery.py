@@ -50,10 +50,10 @@ def aws(database: Engine, cloud: Clients, monkeypatch: pytest.MonkeyPatch) -> It
     settings.cache_clear()
 
 
-def _report(folder: Path, said: str = "one") -> Path:
+def _report(folder: Path, said: str = "one", stem: str = "SHOP") -> Path:
     (folder / "2026-03-02").mkdir(exist_ok=True)
     for ending in ("xlsx", "lines.csv", "html"):
-        page = folder / "2026-03-02" / f"SHOP.{ending}"
+        page = folder / "2026-03-02" / f"{stem}.{ending}"
         page.write_text(said)
     (folder / "2026-03-02" / "OTHER.html").write_text("not mine")
     return page
@@ -75,6 +75,17 @@ def test_a_report_is_stored_whole_and_announced_once(database: Engine, aws: Clie
     mails = _sent(aws)
     assert delivery.deliver(database, aws, page=_report(tmp_path, "changed"), now=NEXT_MORNING).announced  # type: ignore[union-attr]
     assert _sent(aws) == 2 * mails
+
+
+def test_a_report_takes_no_file_of_another_whose_name_begins_alike(
+    database: Engine, aws: Clients, tmp_path: Path
+) -> None:
+    page = _report(tmp_path, "mine", "[S]*")
+    _report(tmp_path, "of another store", "[S]*.1")
+    _report(tmp_path, "nor of this", "S")
+    delivered = delivery.deliver(database, aws, page=page, now=NEXT_MORNING)
+    assert delivered is not None
+    assert delivered.stored == 3
 
 
 def test_an_announcement_whose_outcome_is_unknown_is_not_repeated_and_is_told(

@@ -7,7 +7,6 @@ whether the e-mail went: it is not sent again by itself, and an alert says so.
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, Engine, text
 
 from backroom.alerts import raise_alert
 from backroom.errors import ConfigurationError
+from backroom.reconciliation import report_files
 from backroom.settings import settings
 
 PREFIX: Final = "reports"
@@ -83,7 +83,7 @@ def deliver(engine: Engine, aws: Clients, *, page: Path, now: datetime) -> Deliv
         return None
     if recipients and not config.reports_sender:
         raise ConfigurationError("BACKROOM_REPORTS_RECIPIENTS is set, and BACKROOM_REPORTS_SENDER is not")
-    files = [page, *sorted(one for one in page.parent.glob(f"{page.stem}.*") if one != page)]
+    files = report_files.of_page(page)
     this = {"report": f"{page.parent.name}/{page.stem}", "hash": _hash(files)}
     with engine.begin() as connection:
         connection.execute(_INTEND, this | {"now": now})
@@ -94,11 +94,10 @@ def deliver(engine: Engine, aws: Clients, *, page: Path, now: datetime) -> Deliv
 
 def _store(engine: Engine, aws: Clients, files: list[Path], this: dict[str, str], now: datetime) -> int:
     for one in files:
-        kind = mimetypes.guess_type(one.name)[0] or "application/octet-stream"
         with one.open("rb") as body:
             aws.s3.put_object(
                 Bucket=settings().reports_bucket, Key=f"{PREFIX}/{one.parent.name}/{one.name}", Body=body,
-                ContentType=kind,
+                ContentType=report_files.content_type(one.name),
             )  # fmt: skip
     with engine.begin() as connection:
         _mark(connection, "stored_at = :now", this | {"now": now})
