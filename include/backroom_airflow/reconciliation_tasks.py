@@ -122,7 +122,7 @@ def deliver_months(**context: Any) -> list[str]:
 
     now, folder = business_time.of(context), settings().reports_folder
     with transaction() as connection:
-        due, wanted = month_delivery.due(connection), wanted_reports.due(connection)
+        due, wanted = month_delivery.due(connection), wanted_reports.due(connection, now=now)
     to_do = [partial(month_delivery.deliver, engine(), delivery.clients(), closed) for closed in due]
     to_do += [partial(wanted_reports.deliver, engine(), delivery.clients(), one) for one in wanted]
     delivered, failed = [], []

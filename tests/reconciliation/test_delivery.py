@@ -179,6 +179,51 @@ def test_a_closed_month_is_stored_and_announced_once_and_the_companys_when_all_s
                     for kind in ("html", "xlsx", "figures.csv", "figures.parquet")}  # fmt: skip
 
 
+def test_what_staff_want_waits_until_the_settings_name_a_place_and_says_what_it_waits_for(
+    database: Engine, home: Path, aws: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as connection:
+        books = Books(connection, "EAST")
+        open_store(books)
+        books.trip()
+        books.reconcile()
+        wanted_reports.want(connection, store_id="EAST", first=DAY, last=DAY, by="fay", now=APRIL)
+
+    def run(**names: str) -> list[str]:
+        for name in ("BUCKET", "RECIPIENTS", "SENDER"):
+            monkeypatch.setenv(f"BACKROOM_REPORTS_{name}", names.get(name.lower(), ""))
+        settings.cache_clear()
+        context = SimpleNamespace(logical_date=None, conf=None, run_after=APRIL)
+        return reconciliation_tasks.deliver_months(dag_run=context)
+
+    def state() -> tuple[str, str | None]:
+        with database.connect() as connection:
+            (row,) = [row for row in wanted_reports.listed(connection).rows if row["store_id"] == "EAST"]
+        return row["state"], row["failure"]
+
+    def destination() -> wanted_reports.Destination | None:
+        with database.connect() as connection:
+            return wanted_reports.destination(connection)
+
+    with database.begin() as connection:
+        connection.execute(text("delete from report_destination"))
+    assert destination() is None
+    assert state() == ("WAITS_FOR_RUN", None)
+    assert run() == []
+    assert destination() == wanted_reports.Destination(APRIL, stores=False, announces=False)
+    assert state() == ("WAITS_FOR_SETTINGS", None)
+    with pytest.RaisesGroup(ConfigurationError):
+        run(recipients="fay@example.com")
+    assert state() == ("FAILED", "BACKROOM_REPORTS_RECIPIENTS is set, and BACKROOM_REPORTS_SENDER is not")
+    with pytest.RaisesGroup(ClientError):
+        run(bucket="nowhere")
+    assert state() == ("FAILED", "NoSuchBucket; the log of the task deliver_months says more")
+    assert run(bucket="finance") == ["2026-03-02_2026-03-02/EAST"]
+    assert state() == ("DELIVERED", None)
+    assert destination() == wanted_reports.Destination(APRIL, stores=True, announces=False)
+    assert run(bucket="finance") == []
+
+
 def test_recipients_without_a_sender_are_refused_and_without_both_nothing_leaves(
     database: Engine, aws: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

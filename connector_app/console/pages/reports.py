@@ -7,13 +7,14 @@ import threading
 from datetime import date
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as Answer
 
 from backroom.db.engine import engine, transaction
-from backroom.reconciliation import company_month, listing, months, on_demand, wanted_reports
+from backroom.reconciliation import company_month, listing, months, on_demand, report_files, wanted_reports
 from backroom.reconciliation.periods import last_of_month
+from backroom.reconciliation.wanted_reports import Destination
 from backroom.staff.permissions import Permission
 from connector_app.console import asked
 from connector_app.console.access import member, needs
@@ -21,17 +22,16 @@ from connector_app.console.doing import do, now, reason_needed
 from connector_app.console.errors import Refused
 
 blueprint = Blueprint("reports", __name__)
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups"
-"""A report is self-contained: its style is in it, and it runs nothing."""
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups allow-downloads"
+"""A report is self-contained: its style is in it, and it runs nothing. Its workbook and its data can be downloaded."""
 _DRAWING = threading.Lock()
 """One report at a time in a process: what draws the charts keeps its style in one place for all threads."""
-TYPES = {"html": "text/html", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 @blueprint.get("/reports")
 @needs(Permission.SEE_REPORTS)
 def runs() -> str:
-    """The list."""
+    """The list, and what staff want stored and announced."""
     with engine().connect() as connection:
         found = listing.runs(
             connection,
@@ -40,20 +40,18 @@ def runs() -> str:
             last_day=asked.day("to"),
             after=asked.after(),
         )
-    return render_template("reports.html", page=found)
+        destination = wanted_reports.destination(connection)
+        wanted = wanted_reports.listed(connection, after=request.args.get("wanted", "")[:2_000])
+    return render_template("reports.html", page=found, destination=destination, wanted=wanted)
 
 
-@blueprint.get("/reports/<int:run_id>.<any(html, xlsx):kind>")
+@blueprint.get("/reports/<int:run_id>/<name>")
 @needs(Permission.SEE_REPORTS)
-def report(run_id: int, kind: str) -> Response:
-    """The report itself."""
+def report(run_id: int, name: str) -> Response:
+    """A file of the report of that run: the page, or what its links lead to."""
     with engine().connect() as connection:
-        path = listing.file_of_run(connection, run_id, kind, folder=current_app.config["BACKROOM"].reports_folder)
-    name = f"{path.parent.name} {path.stem}.{kind}"
-    answer = send_file(path, mimetype=TYPES[kind], as_attachment=kind == "xlsx", download_name=name, max_age=0)
-    if kind == "html":
-        answer.headers["Content-Security-Policy"] = REPORT_POLICY
-    return answer
+        path = listing.file_of_run(connection, run_id, name, folder=current_app.config["BACKROOM"].reports_folder)
+    return _as_file(path.read_bytes(), name, download_name=f"{path.parent.name} {name}")
 
 
 @blueprint.get("/reports/range")
@@ -80,12 +78,24 @@ def want_range() -> Answer | tuple[str, int]:
         wanted_reports.want(
             connection, store_id=asked.said("of") or None, first=first, last=last, by=member().name, now=now()
         )
-        return f"The report of {first} to {last} is stored and announced by the next run of the reconciliation."
+        return f"The report of {first} to {last} {_what_becomes_of_it(wanted_reports.destination(connection))}"
 
     return do(act, then=url_for("reports.runs"), shown_again=runs)
 
 
-@blueprint.get("/reports/<first>/<last>/<path:stem>.<any(html, xlsx):kind>")
+def _what_becomes_of_it(destination: Destination | None) -> str:
+    """As far as the newest run of the reconciliation has told, which alone knows its settings."""
+    if destination is None:
+        return "waits for the next run of the reconciliation, which knows where reports go; none has run so far."
+    if destination.is_none:
+        return "waits: the newest run of the reconciliation knew no place for reports. It is kept until one does."
+    what = " and ".join(
+        word for word, so in (("stored", destination.stores), ("announced", destination.announces)) if so
+    )
+    return f"is {what} by the next run of the reconciliation."
+
+
+@blueprint.get('/reports/<first>/<last>/<path:stem>.<any(html, xlsx, "figures.csv", "figures.parquet"):kind>')
 @needs(Permission.SEE_REPORTS)
 def of_range(first: str, last: str, stem: str, kind: str) -> Response:
     """The report of any days of a store, or of the company, written anew; of a closed month as it was kept."""
@@ -98,12 +108,17 @@ def of_range(first: str, last: str, stem: str, kind: str) -> Response:
             connection, store_id=None if stem == on_demand.COMPANY else stem, first=begin, last=end,
             folder=Path(folder),
         )  # fmt: skip
-        body = (written.html if kind == "html" else written.xlsx).read_bytes()
-    answer = Response(body, mimetype=TYPES[kind])
-    if kind == "html":
+        body = written.html.with_name(f"{stem}.{kind}").read_bytes()
+    return _as_file(body, f"{stem}.{kind}", download_name=f"{stem} {begin} {end}.{kind}")
+
+
+def _as_file(body: bytes, name: str, *, download_name: str) -> Response:
+    """A page is shown, and runs nothing; every other file is downloaded."""
+    answer = Response(body, mimetype=report_files.content_type(name))
+    if name.endswith(".html"):
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
     else:
-        answer.headers.set("Content-Disposition", "attachment", filename=f"{stem} {begin} {end}.xlsx")
+        answer.headers.set("Content-Disposition", "attachment", filename=download_name)
     return answer
 
 

@@ -68,7 +68,12 @@ def clients() -> Clients:
 
 def is_wanted() -> bool:
     """Whether the settings name where reports go."""
-    return bool(settings().reports_bucket or settings().reports_recipients.strip(" ,"))
+    return any(wanted_by_settings())
+
+
+def wanted_by_settings() -> tuple[bool, bool]:
+    """Whether the settings name a bucket to store reports in, and anybody to announce them to."""
+    return bool(settings().reports_bucket), bool(settings().reports_recipients.strip(" ,"))
 
 
 def deliver(engine: Engine, aws: Clients, *, page: Path, now: datetime) -> Delivered | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from backroom.db.keyset import Order, Page, page
 from backroom.errors import BackroomError
 from backroom.reconciliation.breaks import LISTED, Filter, values_of
+from backroom.reconciliation.report_files import ENDINGS
 
 _RUNS: Final = """
     select r.run_id, r.store_id, r.business_date, r.revision, r.as_of, r.complete, r.trips, r.matched, r.expected,
@@ -70,19 +71,19 @@ def breaks(connection: Connection, which: Filter, *, now: datetime, after: str =
     return page(connection, LISTED, values_of(which, now), _NEWEST_BREAK, after=after, size=size)
 
 
-def file_of_run(connection: Connection, run_id: int, kind: str, *, folder: Path) -> Path:
-    """The run's page (`html`) or workbook (`xlsx`). Raises BackroomError where it is not in the reports' folder."""
-    column = {"html": "html_path", "xlsx": "xlsx_path"}[kind]
+def file_of_run(connection: Connection, run_id: int, name: str, *, folder: Path) -> Path:
+    """The file of the run's report that has this name. Raises BackroomError where it is not in the reports' folder."""
     found = connection.execute(
-        text(f"select {column} from reconciliation_run where run_id = :run"),  # noqa: S608 - one of two names
-        {"run": run_id},
+        text("select html_path from reconciliation_run where run_id = :run"), {"run": run_id}
     ).scalar_one_or_none()
     if found is None:
         raise BackroomError(f"there is no report of run {run_id}; the list of reports shows those there are")
-    path = Path(found).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    page = Path(found).resolve()
+    path = page.with_name(name)
+    known = name in {f"{page.stem}.{ending}" for ending in ENDINGS}
+    if not known or not path.is_relative_to(folder.resolve()) or not path.is_file():
         raise BackroomError(
-            f"the report of run {run_id} is not in the reports' folder of this machine; "
+            f"{name!r} of the report of run {run_id} is not in the reports' folder of this machine; "
             "`backroom reconcile day` writes it again"
         )
     return path

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine, text
 from backroom.reconciliation import delivery, on_demand
 from backroom.reconciliation.delivery import Clients, Delivered
 from backroom.reconciliation.periods import last_of_month
-from backroom.settings import settings
 
 # An e-mail whose outcome is unknown is not sent again: once an alert says so, there is nothing left to do about it.
 _DUE: Final = text("""
@@ -60,8 +59,7 @@ class Due:
 
 def due(connection: Connection) -> list[Due]:
     """The closed months still to be delivered, the oldest first; none where nothing is to be stored or announced."""
-    config = settings()
-    to_store, to_announce = bool(config.reports_bucket), bool(config.reports_recipients.strip(" ,"))
+    to_store, to_announce = delivery.wanted_by_settings()
     if not to_store and not to_announce:
         return []
     rows = connection.execute(_DUE, {"company": on_demand.COMPANY, "to_store": to_store, "to_announce": to_announce})

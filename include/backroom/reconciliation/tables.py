@@ -214,11 +214,23 @@ report_wanted = Table(
     Column("wanted_by", Text, nullable=False),
     Column("wanted_at", Instant, nullable=False),
     Column("delivered_at", Instant, comment="stored and announced, as far as the settings say where"),
+    Column("failed_at", Instant, comment="when it was last tried and not delivered"),
+    Column("failure", Text, comment="what went wrong then"),
 )
 Index(
     "ix_report_wanted_due",
     report_wanted.c.wanted_id,
     postgresql_where=report_wanted.c.delivered_at.is_(None),
+)
+
+report_destination = Table(
+    "report_destination",
+    metadata,
+    Column("told_at", Instant, nullable=False, comment="business time of the run that found it in its settings"),
+    Column("stores", Boolean, nullable=False, comment="BACKROOM_REPORTS_BUCKET is set"),
+    Column("announces", Boolean, nullable=False, comment="BACKROOM_REPORTS_RECIPIENTS is set"),
+    Column("only_row", Boolean, primary_key=True, server_default="true"),
+    CheckConstraint("only_row", name="only_row"),
 )
 
 report_delivery = Table(

@@ -1,6 +1,8 @@
 """Reports of any days that staff want stored and announced: asked for in the console, which reaches no AWS itself.
 
-The next run of the DAG `reconciliation` writes and delivers them. One that fails is made up for by the run after.
+The next run of the DAG `reconciliation` writes and delivers them. One that fails is made up for by the run after; what
+went wrong is kept with it. Where the run's settings name no place for reports, what is wanted waits until they do.
+Only the run knows its settings, so it leaves word of them for whoever asks (`Destination`).
 """
 
 from __future__ import annotations
@@ -8,13 +10,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from backroom.audit import trail
+from backroom.db.keyset import Order, Page, page
+from backroom.errors import BackroomError
 from backroom.reconciliation import delivery, on_demand
 from backroom.reconciliation.delivery import Clients, Delivered
-from backroom.reconciliation.tables import report_wanted
+from backroom.reconciliation.tables import report_destination, report_wanted
+
+LONGEST_FAILURE: Final = 500
+_TELL: Final = text("""
+    insert into report_destination (told_at, stores, announces) values (:now, :stores, :announces)
+    on conflict (only_row) do update
+    set told_at = excluded.told_at, stores = excluded.stores, announces = excluded.announces
+""")
+# A failure that is older than the settings' last word is told all the same: no run has made up for it.
+_LISTED: Final = """
+    select w.wanted_id, w.store_id, w.first_day, w.last_day, w.wanted_by, w.wanted_at, w.delivered_at, w.failed_at,
+           w.failure,
+           case when w.delivered_at is not null then 'DELIVERED'
+                when exists (select from report_destination d where not d.stores and not d.announces)
+                     then 'WAITS_FOR_SETTINGS'
+                when w.failed_at is not null then 'FAILED'
+                else 'WAITS_FOR_RUN' end as state
+    from report_wanted w
+"""
+_NEWEST: Final = Order({"wanted_id": "bigint"}, descending=True)
 
 
 @dataclass(frozen=True)
@@ -25,6 +49,20 @@ class Wanted:
     store_id: str | None
     first: date
     last: date
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What the run of the reconciliation at `told_at` (business time, UTC) found in its settings."""
+
+    told_at: datetime
+    stores: bool
+    announces: bool
+
+    @property
+    def is_none(self) -> bool:
+        """Whether reports go nowhere, so that what is wanted waits."""
+        return not self.stores and not self.announces
 
 
 def want(connection: Connection, *, store_id: str | None, first: date, last: date, by: str, now: datetime) -> None:
@@ -42,9 +80,30 @@ def want(connection: Connection, *, store_id: str | None, first: date, last: dat
     )
 
 
-def due(connection: Connection) -> list[Wanted]:
-    """What is still to be delivered, the oldest first; nothing where the settings name no place for reports."""
-    if not delivery.is_wanted():
+def listed(connection: Connection, *, after: str = "", size: int = 10) -> Page:
+    """What was asked for, the newest first, and the `state` of each.
+
+    DELIVERED; WAITS_FOR_SETTINGS: the newest run knew no place for reports; FAILED: the next run tries it again;
+    WAITS_FOR_RUN.
+    """
+    return page(connection, _LISTED, {}, _NEWEST, after=after, size=size)
+
+
+def destination(connection: Connection) -> Destination | None:
+    """Where the newest run said that reports go; None: no run has said so yet."""
+    columns = report_destination.c
+    row = connection.execute(select(columns.told_at, columns.stores, columns.announces)).one_or_none()
+    return None if row is None else Destination(*row)
+
+
+def due(connection: Connection, *, now: datetime) -> list[Wanted]:
+    """What is still to be delivered, the oldest first; nothing where the settings name no place for reports.
+
+    Leaves word of the settings; `now` (UTC) is the run's time.
+    """
+    to_store, to_announce = delivery.wanted_by_settings()
+    connection.execute(_TELL, {"now": now, "stores": to_store, "announces": to_announce})
+    if not to_store and not to_announce:
         return []
     table = report_wanted.c
     query = select(table.wanted_id, table.store_id, table.first_day, table.last_day)
@@ -53,13 +112,32 @@ def due(connection: Connection) -> list[Wanted]:
 
 
 def deliver(engine: Engine, aws: Clients, wanted: Wanted, *, folder: Path, now: datetime) -> Delivered | None:
-    """Writes that report into `folder`, stores and announces it; `now` in UTC. As delivery.deliver."""
-    with engine.begin() as connection:
-        written = on_demand.write(
-            connection, store_id=wanted.store_id, first=wanted.first, last=wanted.last, folder=folder
-        )
-    delivered = delivery.deliver(engine, aws, page=written.html, now=now)
+    """Writes that report into `folder`, stores and announces it; `now` in UTC. As delivery.deliver.
+
+    What goes wrong is kept with what is wanted, and raised.
+    """
+    try:
+        with engine.begin() as connection:
+            written = on_demand.write(
+                connection, store_id=wanted.store_id, first=wanted.first, last=wanted.last, folder=folder
+            )
+        delivered = delivery.deliver(engine, aws, page=written.html, now=now)
+    except Exception as error:
+        _keep(engine, wanted, failed_at=now, failure=_in_words(error))
+        raise
+    if delivered is not None:
+        _keep(engine, wanted, delivered_at=now, failed_at=None, failure=None)
+    return delivered
+
+
+def _in_words(error: Exception) -> str:
+    """Our own errors are written to be read; of another its kind is told, and the log has the rest."""
+    if isinstance(error, BackroomError):
+        return str(error)[:LONGEST_FAILURE]
+    return f"{type(error).__name__}; the log of the task deliver_months says more"
+
+
+def _keep(engine: Engine, wanted: Wanted, **values: datetime | str | None) -> None:
     with engine.begin() as connection:
         this = report_wanted.c.wanted_id == wanted.wanted_id
-        connection.execute(update(report_wanted).where(this).values(delivered_at=now))
-    return delivered
+        connection.execute(update(report_wanted).where(this).values(**values))

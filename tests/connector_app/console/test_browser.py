@@ -156,6 +156,9 @@ def test_a_day_s_work_of_finance_and_operations(chromium: Browser, address: str,
     picture(page, "reports-and-months")
     page.get_by_role("link", name="Open").click()
     assert "finance report" in page.title()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="STORE-002.xlsx").click()
+    assert download.value.suggested_filename.endswith("STORE-002.xlsx")
     assert [one for one in complaints if "status of 4" not in one] == []
     assert outside == []
     context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from werkzeug.routing import Rule
@@ -51,6 +52,7 @@ def path_of(rule: Rule, world: World) -> str:
         "case_id": world.ids["parked"], "break_id": world.ids["break"], "request_id": world.ids["refund"],
         "refused_id": world.ids["refused"], "run_id": world.ids["run"], "kind": "html", "filename": "console.css",
         "month": f"{DAY:%Y-%m}", "store": "STORE-002", "first": DAY, "last": DAY, "stem": "company",
+        "name": "STORE-002.html",
         "trip": world.trips[{"carts": "bad", "charges": "parked"}.get(rule.endpoint.split(".")[0], "debt")],
     }  # fmt: skip
     built = rule.build({name: values[name] for name in rule.arguments})
@@ -160,8 +162,9 @@ def test_every_page_has_been_looked_at(console: Console) -> None:
         ("/charges/there-is-none", 404),
         ("/debts/there-is-none", 404),
         ("/carts/there-is-none", 404),
-        ("/reports/999999.html", 404),
-        ("/reports/1.exe", 404),
+        ("/reports/999999/STORE-002.html", 404),
+        ("/reports/1/STORE-002.exe", 404),
+        ("/reports/1/STORE-001.html", 404),
         ("/nowhere", 404),
     ],
 )
@@ -195,24 +198,34 @@ def test_a_part_of_a_page_that_is_asked_for_after_the_session_ended_leads_to_sig
     assert answer.text == ""
 
 
-def test_a_report_runs_nothing_and_a_workbook_is_downloaded(console: Console, world: World) -> None:
-    page = console.as_("fay").get(f"/reports/{world.ids['run']}.html")
-    assert "sandbox" in page.headers["Content-Security-Policy"]
-    assert "'self'" not in page.headers["Content-Security-Policy"]
-    book = console.as_("fay").get(f"/reports/{world.ids['run']}.xlsx")
-    assert book.headers["Content-Disposition"].startswith("attachment")
-    assert book.data[:2] == b"PK"
+def test_a_report_runs_nothing_and_what_its_links_lead_to_is_downloaded(console: Console, world: World) -> None:
+    fay, run = console.as_("fay"), world.ids["run"]
+    for address, stem in ((f"/reports/{run}/", "STORE-002"), (f"/reports/{DAY}/{DAY}/", "company")):
+        page = fay.get(f"{address}{stem}.html")
+        assert "sandbox" in page.headers["Content-Security-Policy"]
+        assert "'self'" not in page.headers["Content-Security-Policy"]
+        links = re.findall(r'<a href="([^#"]+)"', page.text)
+        assert links == [f"{stem}.xlsx", f"{stem}.figures.csv", f"{stem}.figures.parquet"]
+        begins = []
+        for link in links:
+            file = fay.get(address + link)
+            assert file.headers["Content-Disposition"].startswith("attachment")
+            begins.append(file.data[:3])
+        assert begins == [b"PK\x03", b"sto", b"PAR"]
+    assert fay.get(f"/reports/{run}/STORE-002.trips.csv").data.startswith(b"store_id,business_date,shopping_trip_id")
 
 
-def test_a_report_outside_of_the_folder_is_not_served(console: Console, world: World) -> None:
+def test_a_report_outside_of_the_folder_is_not_served(console: Console, world: World, tmp_path: Path) -> None:
+    secret = tmp_path / "STORE-002.html"
+    secret.write_text("root:x:0:0")
     with world.engine.begin() as connection:
         connection.exec_driver_sql(
             "insert into reconciliation_run (store_id, business_date, revision, as_of, complete, trips, matched,"
             " expected, breaks_open, figures, html_path) values ('STORE-002', '2026-03-02', 0, now(), true, 0, 0, 0, 0,"
-            " '{}', '/etc/passwd')"
-        )
-    run = world.one("select run_id from reconciliation_run where html_path = '/etc/passwd'")
-    answer = console.as_("fay").get(f"/reports/{run}.html")
+            " '{}', %s)", (str(secret),)
+        )  # fmt: skip
+    run = world.one("select run_id from reconciliation_run where html_path = :path", path=str(secret))
+    answer = console.as_("fay").get(f"/reports/{run}/STORE-002.html")
     assert answer.status_code == 404
     assert "root:" not in answer.text
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from backroom.feeds.completeness import newly_complete_days
 from backroom.reviews import showing
-from tests.connector_app.console.world import DAY, Browser, Console, World
+from tests.connector_app.console.world import DAY, NOW, Browser, Console, World
 
 
 def said(browser: Browser, answer: TestResponse) -> str:
@@ -192,13 +193,47 @@ def test_support_asks_for_a_refund_once_and_cannot_approve_it(console: Console, 
 
 def test_a_report_of_any_days_is_asked_for_and_no_other_role_may(console: Console, world: World) -> None:
     fay = console.as_("fay")
-    done = said(fay, fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of="STORE-002"))
-    assert "stored and announced by the next run" in done
+    asked = {"first": f"{DAY}", "last": f"{DAY}", "of": "STORE-002"}
+    assert "No run of the reconciliation has told yet where reports go" in fay.get("/reports").text
+    assert "which knows where reports go; none has run so far" in said(fay, fay.post("/reports/range", "/", **asked))
     nowhere = fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of="NOWHERE")
     assert (nowhere.status_code, "NOWHERE was not reconciled" in nowhere.text) == (409, True)
     wanted = world.rows("select store_id, first_day, last_day, wanted_by, delivered_at from report_wanted")
     assert wanted == [("STORE-002", DAY, DAY, "fay", None)]
     assert console.as_("sam").post("/reports/range", "/", first=f"{DAY}", last=f"{DAY}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("stores", "announces", "note", "done", "state"),
+    [
+        (False, False, "What is asked for here waits.", "knew no place for reports", "Waits for settings"),
+        (True, True, "its readers are told by e-mail", "is stored and announced by the next run", "Waits for run"),
+        (True, False, "nobody is told", "is stored by the next run", "Waits for run"),
+        (False, True, "it is stored nowhere else", "is announced by the next run", "Waits for run"),
+    ],
+)
+def test_who_asks_for_a_report_is_told_whether_it_waits_for_settings(
+    console: Console, world: World, stores: bool, announces: bool, note: str, done: str, state: str
+) -> None:
+    with world.engine.begin() as connection:
+        connection.exec_driver_sql("delete from report_wanted")
+        connection.exec_driver_sql("delete from report_destination")
+        connection.execute(
+            text("insert into report_destination (told_at, stores, announces) values (:now, :stores, :announces)"),
+            {"now": NOW, "stores": stores, "announces": announces},
+        )
+    fay = console.as_("fay")
+    assert note in fay.get("/reports").text
+    assert done in said(fay, fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of=""))
+    assert f">{state}</span>" in fay.get("/reports").text
+    with world.engine.begin() as connection:
+        connection.execute(text("update report_wanted set failed_at = :now, failure = 'no `bucket`'"), {"now": NOW})
+    page = fay.get("/reports").text
+    assert "no <code>bucket</code>; the next run tries again" in page
+    assert (">Failed</span>" in page) == (stores or announces)
+    with world.engine.begin() as connection:
+        connection.execute(text("update report_wanted set delivered_at = :now"), {"now": NOW})
+    assert ">Delivered</span>" in fay.get("/reports").text
 
 
 def test_a_month_is_closed_by_finance_with_a_confirmation_and_stays_so(console: Console, world: World) -> None:
