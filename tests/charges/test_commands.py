@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from typer.testing import CliRunner
 
+from backroom import logs
 from backroom.charges.commands import app
 from backroom.debts.commands import app as debts_app
 from backroom.errors import BackroomError
@@ -40,6 +41,7 @@ def test_a_turn_by_hand_takes_in_evidence_moves_the_money_that_is_due_and_books_
     monkeypatch.setenv("BACKROOM_AMAZON_ACCESS_KEY_ID", "AKIDTEST")
     monkeypatch.setenv("BACKROOM_AMAZON_SECRET_ACCESS_KEY", "secret")
     settings.cache_clear()
+    logs.configure("WARNING")  # as the command line does it, before any command
     trip = books.trip("12.30")
     turn = ["turn", "--store", books.store_id, "--json"]
     done = json.loads(CliRunner().invoke(app, [*turn, "--now", NOON.isoformat()]).stdout)

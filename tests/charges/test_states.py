@@ -75,6 +75,21 @@ def test_a_final_charge_is_paid_owed_or_cancelled_to_the_cent(history: list[Even
     assert (charge.owed == 0) or charge.cause is not None
 
 
+@pytest.mark.parametrize("kind", [Kind.RESUMED, Kind.CANCEL_RESUMED])
+def test_to_go_on_asking_is_no_answer_to_evidence_against_evidence(kind: Kind) -> None:
+    told_otherwise = [
+        opened(),
+        happened(Kind.ADJUST_APPROVED, 0, "4.00"),
+        happened(Kind.CAPTURE_APPROVED, 1, "4.00", Source.EVENT),
+        happened(Kind.CAPTURE_APPROVED, 2, "10.00", Source.ORDER_ROW),
+    ]
+    resumed = [*told_otherwise, happened(kind, 3, source=Source.PERSON)]
+    assert fold(resumed) == fold(told_otherwise)
+    assert fold(resumed).needs_person
+    settled = fold([*resumed, happened(Kind.CAPTURE_APPROVED, 4, "10.00", Source.PERSON)])
+    assert (settled.state, settled.captured, settled.owed) == (State.CAPTURED, TEN, ZERO)
+
+
 def test_evidence_that_is_heard_before_the_answer_is_not_lost() -> None:
     """Amazon's clock may be behind ours: news of a capture is not older than our attempt."""
     events = [

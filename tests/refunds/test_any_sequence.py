@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
 from backroom.debts import payoff
@@ -183,6 +183,7 @@ class Run:
     captured=st.sampled_from([TOTAL, Decimal("8.00"), Decimal("2.30")]),
     steps=st.lists(STEPS, min_size=2, max_size=14),
 )
+@example(captured=TOTAL, steps=[("ask", "1.00"), ("ask", "1.00"), ("work", "cut"), ("wait", 26), ("hear", 0)])
 def test_no_instrument_gives_more_than_it_took_and_nothing_is_lost(
     till: Till, amazon: ScriptedAmazon, captured: Decimal, steps: Sequence[tuple[str, Any]]
 ) -> None:

@@ -132,7 +132,8 @@ _CANCELLING: Final = {
 
 # An event that a state does not name leaves it as it is. Two rules stand beside the table:
 # - evidence against evidence, or against what we asked for, parks; only a person's word leaves that PARKED again
-#   (CAPTURED told again over another amount, or by a second approval of its own, is such; see `_told_otherwise`);
+#   (CAPTURED told again over another amount, or by a second approval of its own, is such; see `_told_otherwise`),
+#   and only a word about what is true: to go on asking is no answer to a contradiction;
 # - CANCELLED while the total is owed is IN_DEBT.
 TRANSITIONS: Final[dict[State, dict[Kind, State]]] = {
     _S.DUE: _ASKING,
@@ -260,7 +261,7 @@ def step(charge: ChargeState, event: Event) -> ChargeState:
     if event.kind is Kind.DEBT_WITHDRAWN:
         return replace(charge, debt_opened=charge.debt_opened - (event.amount or ZERO))
     following = TRANSITIONS[charge.state].get(event.kind)
-    if following is None or (charge.needs_person and event.source is not Source.PERSON):
+    if following is None or (charge.needs_person and not _settles(event)):
         return charge
     contradiction = event.source is not Source.PERSON and (charge.state, event.kind) in CONTRADICTIONS
     if contradiction or _told_otherwise(charge, event):
@@ -270,6 +271,11 @@ def step(charge: ChargeState, event: Event) -> ChargeState:
         changes["needs_person"] = False
         following = _BY_PERSON.get(event.kind, following)
     return _changed(charge, {**changes, "state": following})
+
+
+def _settles(event: Event) -> bool:
+    """Whether it is a person's word about what is true."""
+    return event.source is Source.PERSON and event.kind not in (Kind.RESUMED, Kind.CANCEL_RESUMED)
 
 
 def _changed(charge: ChargeState, changes: Mapping[str, Any]) -> ChargeState:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 ZERO: Final = Decimal(0)
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""How far Amazon's clock may be behind ours (ours): what was asked for so long after a row may be in it."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Proof:
 def proof(begun: Iterable[Begun], *, refunded: Decimal, told_at: datetime) -> Proof:
     """What an order row that was changed at `told_at` proves by its refunded amount.
 
-    A refund is proven by a row that is newer than its attempt and gives at least the sum of all that was begun by then.
-    A lesser sum proves none of them: which of them it holds can't be told.
+    A refund is proven by a row that is newer than its attempt and gives at least the sum of all that it may hold: what
+    was begun by then, as clocks may differ. A lesser sum proves none of them: which of them it holds can't be told.
     """
-    by_then = [one for one in begun if one.final or one.asked_at < told_at]
-    asked = sum((one.amount for one in by_then), ZERO)
-    settled = sum((one.amount for one in by_then if one.final and one.asked_at < told_at), ZERO)
-    made = tuple(one.refund_id for one in by_then if not one.final) if refunded >= asked else ()
+    begun = tuple(begun)
+    before = [one for one in begun if one.asked_at < told_at]
+    may_hold = sum((one.amount for one in begun if one.final or one.asked_at <= told_at + CLOCKS_APART), ZERO)
+    settled = sum((one.amount for one in before if one.final), ZERO)
+    made = tuple(one.refund_id for one in before if not one.final) if refunded >= may_hold else ()
     everything = sum((one.amount for one in begun), ZERO)
     return Proof(made, max(refunded - everything, ZERO), max(settled - refunded, ZERO))
