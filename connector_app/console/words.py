@@ -51,11 +51,11 @@ def teach(app: Flask) -> None:
     app.context_processor(_every_page)
 
 
-def money(amount: Decimal | None, currency: str | None = None) -> str:
-    """1,234.50, with the places of the currency; nothing for None."""
+def money(amount: Decimal | str | None, currency: str | None = None) -> str:
+    """1,234.50, with the places of the currency, of an amount or its exact text; nothing for None."""
     if amount is None:
         return ""
-    shown = f"{amount:,.{places(currency) if currency else 2}f}"
+    shown = f"{Decimal(amount):,.{places(currency) if currency else 2}f}"
     return f"{shown} {currency}" if currency else shown
 
 

@@ -78,7 +78,8 @@ def want_range() -> Answer | tuple[str, int]:
         wanted_reports.want(
             connection, store_id=asked.said("of") or None, first=first, last=last, by=member().name, now=now()
         )
-        return f"The report of {first} to {last} {_what_becomes_of_it(wanted_reports.destination(connection))}"
+        days = f"{first}" if first == last else f"{first} to {last}"
+        return f"The report of {days} {_what_becomes_of_it(wanted_reports.destination(connection))}"
 
     return do(act, then=url_for("reports.runs"), shown_again=runs)
 

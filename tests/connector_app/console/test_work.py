@@ -241,7 +241,7 @@ def test_a_month_is_closed_by_finance_with_a_confirmation_and_stays_so(console: 
     name = f"{DAY:%Y-%m}"
     page = fay.get(path).text
     assert "What stands in the way" in page
-    assert "it is not over" in page
+    assert "It is not over" in page
     assert "Write 2026" in fay.post(path, confirmed="2020-01", with_breaks="on", reason="over").text
     everywhere = f"/months/{name}"
     refused = fay.post(everywhere, confirmed=name, reason="over")
