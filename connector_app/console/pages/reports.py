@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response as Answer
 
 from backroom.db.engine import engine, transaction
-from backroom.reconciliation import company_month, listing, months, on_demand, report_files, wanted_reports
+from backroom.reconciliation import closing, company_month, listing, months, on_demand, report_files, wanted_reports
 from backroom.reconciliation.periods import last_of_month
 from backroom.reconciliation.wanted_reports import Destination
 from backroom.staff.permissions import Permission
@@ -150,7 +150,7 @@ def close_company(month: str) -> Answer | tuple[str, int]:
     def act(connection: Connection) -> str:
         first, why = _confirmed(month)
         with _DRAWING:  # the reports' files are written and kept
-            closed = company_month.close(
+            closed = closing.close_company(
                 connection, month=first, by=member().name, reason=why, now=now(),
                 with_breaks="with_breaks" in request.form,
             )  # fmt: skip
@@ -183,7 +183,7 @@ def close_month(month: str, store: str) -> Answer | tuple[str, int]:
         if asked.said("confirmed") != f"{first:%Y-%m}":
             raise Refused(422, f"Write {first:%Y-%m} to confirm: a closed month never opens again.")
         with _DRAWING:  # the report's files are written and kept
-            months.close(
+            closing.close_store(
                 connection, store_id=store, month=first, by=member().name, reason=why, now=now(),
                 with_breaks="with_breaks" in request.form,
             )  # fmt: skip

@@ -18,9 +18,9 @@ from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
 from backroom.reconciliation import (
     break_commands,
+    closing,
     company_month,
     delivery,
-    months,
     on_demand,
     payout_files,
     report,
@@ -142,9 +142,9 @@ def close_month(
     first, who, at = _month(month), by or getpass.getuser(), moment(now)
     with transaction() as connection:
         if all_stores:
-            company_month.close(connection, month=first, by=who, reason=reason, now=at, with_breaks=with_breaks)
+            closing.close_company(connection, month=first, by=who, reason=reason, now=at, with_breaks=with_breaks)
         else:
-            months.close(
+            closing.close_store(
                 connection, store_id=store, month=first, by=who, reason=reason, now=at, with_breaks=with_breaks
             )
     _say_month(first, store_id=store or None, as_json=as_json)

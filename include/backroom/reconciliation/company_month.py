@@ -5,6 +5,7 @@ The company's stores are those that traded in the month: reconciled, or with pur
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -12,7 +13,9 @@ from sqlalchemy import Connection
 
 from backroom.errors import BackroomError
 from backroom.reconciliation import months, periods
+from backroom.reconciliation.closed_files import Drawn
 from backroom.reconciliation.months import Closed, CloseRefused
+from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
 
 
@@ -41,27 +44,48 @@ def standing(connection: Connection, *, month: date, now: datetime, with_breaks:
 
 
 def close(
-    connection: Connection, *, month: date, by: str, reason: str, now: datetime, with_breaks: bool = False
+    connection: Connection,
+    *,
+    month: date,
+    by: str,
+    reason: str,
+    now: datetime,
+    with_breaks: bool = False,
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> list[str]:
     """Closes the month at every store that is open: all or none. Returns which; each is audited as by months.close.
+
+    Raises CloseRefused as `checked`, and FiguresMoved as months.close.
+    """
+    with connection.begin_nested():  # whoever goes on after a refusal has closed none
+        months.lock(connection, stores(connection, month=month), month)
+        found = checked(connection, month=month, reason=reason, now=now, with_breaks=with_breaks)
+        for period in found:
+            months.keep(connection, period, by=by, reason=reason, now=now, drawn=drawn)
+    return [period.store_id for period in found]
+
+
+def checked(
+    connection: Connection, *, month: date, reason: str, now: datetime, with_breaks: bool = False
+) -> list[StoreDay]:
+    """The month of each store that is open, as it would be closed.
 
     Raises CloseRefused, naming for each store what is in the way, and where no store is left to close.
     """
     wanted = [one for one in stores(connection, month=month) if not _closed(connection, one, month)]
     if not wanted:
         raise CloseRefused(f"{month:%B %Y}: no store is left to close")
-    refused = []
-    with connection.begin_nested():  # whoever goes on after a refusal has closed none
-        for one in wanted:
-            try:
-                months.close(
-                    connection, store_id=one, month=month, by=by, reason=reason, now=now, with_breaks=with_breaks
-                )
-            except BackroomError as error:
-                refused.append(str(error))
-        if refused:
-            raise CloseRefused(f"no store was closed: {' | '.join(refused)}")
-    return wanted
+    found, refused = [], []
+    for one in wanted:
+        try:
+            found.append(
+                months.checked(connection, store_id=one, month=month, reason=reason, now=now, with_breaks=with_breaks)
+            )
+        except BackroomError as error:
+            refused.append(str(error))
+    if refused:
+        raise CloseRefused(f"no store was closed: {' | '.join(refused)}")
+    return found
 
 
 def _of_store(connection: Connection, store_id: str, month: date, now: datetime, with_breaks: bool) -> StoreMonth:

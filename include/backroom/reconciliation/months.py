@@ -7,8 +7,10 @@ What comes later for one of its days is posted on the first day of the next open
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -17,10 +19,13 @@ from backroom.clock import business_day_bounds
 from backroom.errors import BackroomError
 from backroom.ledger.book import POSTING_LOCK
 from backroom.reconciliation import closed_files, news, periods
+from backroom.reconciliation.closed_files import Drawn
 from backroom.reconciliation.ledger_checks import SHELF_PRICES
 from backroom.reconciliation.outside_figures import TOLD_BY_BREAKS
 from backroom.reconciliation.pages import StoreDay
 from backroom.reconciliation.periods import last_of_month
+
+ALL_STORES: Final = "All stores"  # the title of the company's report
 
 
 class CloseRefused(BackroomError):
@@ -47,23 +52,46 @@ def close(
     reason: str,
     now: datetime,
     with_breaks: bool = False,
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> StoreDay:
     """Closes the month of any of whose days `month` is one; returns it as it was closed. Audited.
 
-    The files of its report are kept with it (closed_files.py).
+    Nothing is booked from here to the end of the caller's transaction. The files of its report are kept with it: those
+    `drawn` before (closing.py), or, for None, drawn here.
+
+    Raises CloseRefused as `checked`, and FiguresMoved where what was drawn is not what the month is closed with.
+    """
+    lock(connection, [store_id], month)
+    period = checked(connection, store_id=store_id, month=month, reason=reason, now=now, with_breaks=with_breaks)
+    keep(connection, period, by=by, reason=reason, now=now, drawn=drawn)
+    return period
+
+
+def lock(connection: Connection, store_ids: Iterable[str], month: date) -> None:
+    """Until the end of the caller's transaction nothing is booked, and nobody else closes that month of these stores.
+
+    What is being booked ends first: it can't know yet that the month closes, and would be missing from its figures.
+    """
+    connection.execute(POSTING_LOCK)
+    for store_id in sorted(store_ids):
+        connection.execute(
+            text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"),
+            {"key": f"month {store_id} {month.replace(day=1)}"},
+        )
+
+
+def checked(
+    connection: Connection, *, store_id: str, month: date, reason: str, now: datetime, with_breaks: bool = False
+) -> StoreDay:
+    """The month as it would be closed; it stays so only where it is locked.
 
     Raises CloseRefused while the month is not over, a day with trips or orders is not reconciled or has had money
     moved or trips come since, trips wait, something waits to be booked, a figure does not tie, an earlier month is
-    open, or, unless `with_breaks`, breaks are open.
+    open, or, unless `with_breaks`, breaks are open; also where it is closed, or the reason says nothing.
     """
     if not reason.strip():
         raise CloseRefused("the reason says nothing; write why, it is kept with the month")
     first, last = month.replace(day=1), last_of_month(month)
-    # what is being booked ends first: it can't know yet that the month closes, and would be missing from its figures
-    connection.execute(POSTING_LOCK)
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"month {store_id} {first}"}
-    )
     if (closed := closed_month(connection, store_id=store_id, month=first)) is not None:
         raise CloseRefused(
             f"{first:%B %Y} of {store_id} was closed on {closed.closed_at:%Y-%m-%d} by {closed.closed_by}"
@@ -71,6 +99,14 @@ def close(
     period = periods.of_store(connection, store_id=store_id, first=first, last=last)
     if reasons := not_yet(connection, period, now=now, with_breaks=with_breaks):
         raise CloseRefused(f"{first:%B %Y} of {store_id} can't be closed: {'; '.join(reasons)}")
+    return period
+
+
+def keep(
+    connection: Connection, period: StoreDay, *, by: str, reason: str, now: datetime, drawn: Mapping[str, Drawn] | None
+) -> None:
+    """Closes a month that is locked and `checked`. Raises FiguresMoved as `close`."""
+    store_id, first = period.store_id, period.business_date
     connection.execute(
         text(
             "insert into closed_month (store_id, month, closed_at, closed_by, reason, figures)"
@@ -94,26 +130,23 @@ def close(
         reason=reason,
         details={"breaks_open": period.breaks_open, "trips": period.trips},
     )
-    _keep_files(connection, period, now=now)
-    return period
+    reports = [([replace(period, closed=True)], store_id, period.name)]
+    if not period.figures["store"]["test"] and company_closed(connection, month=first):
+        stores = periods.stores(connection, first=first, last=period.last_date)
+        days = [of_month(connection, store_id=one, month=first) for one in stores]
+        reports.append((days, closed_files.COMPANY, ALL_STORES))
+    for days, stem, title in reports:
+        closed_files.keep(connection, days, stem=stem, title=title, now=now, drawn=drawn)
 
 
-def _keep_files(connection: Connection, period: StoreDay, *, now: datetime) -> None:
-    """The store's report of the month, and the company's where this was the last of its stores to close."""
-    first, last = period.business_date, period.last_date
-    closed_files.keep(connection, [replace(period, closed=True)], stem=period.store_id, title=period.name, now=now)
-    if period.figures["store"]["test"] or not company_closed(connection, month=first):
-        return
-    stores = periods.stores(connection, first=first, last=last)
-    days = [of_month(connection, store_id=store_id, month=first) for store_id in stores]
-    closed_files.keep(connection, days, stem=closed_files.COMPANY, title="All stores", now=now)
+def company_closed(connection: Connection, *, month: date, with_these: Collection[str] = ()) -> bool:
+    """Whether the month, by its first day, is closed at every store that traded in it, but for test stores.
 
-
-def company_closed(connection: Connection, *, month: date) -> bool:
-    """Whether the month, by its first day, is closed at every store that traded in it, but for test stores."""
+    `with_these`: once it is closed at these stores, too.
+    """
     traded = periods.trading_stores(connection, first=month, last=last_of_month(month))
     closed = connection.execute(text("select store_id from closed_month where month = :month"), {"month": month})
-    return set(traded) <= set(closed.scalars())
+    return set(traded) <= {*closed.scalars(), *with_these}
 
 
 def closed_month(connection: Connection, *, store_id: str, month: date) -> Closed | None:
