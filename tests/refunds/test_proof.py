@@ -40,6 +40,14 @@ def test_what_was_begun_long_after_the_row_is_not_in_it() -> None:
     assert proof(both, refunded=ONE, told_at=NOON).made == (1,)
 
 
+def test_what_a_person_says_was_given_may_be_in_the_row_and_is_not_missed_in_it() -> None:
+    given = Begun(1, ONE, NOON - timedelta(hours=2), final=True, elsewhere=True)
+    lost = begun(2, asked=timedelta(hours=-1))
+    assert proof([given, lost], refunded=ONE, told_at=NOON).made == ()
+    assert proof([given, lost], refunded=Decimal("2.00"), told_at=NOON).made == (2,)
+    assert proof([given], refunded=Decimal(0), told_at=NOON).short == 0
+
+
 def test_a_row_that_is_older_than_the_attempt_proves_nothing() -> None:
     assert proof([begun(1)], refunded=ONE, told_at=NOON).made == ()
 

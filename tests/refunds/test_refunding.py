@@ -261,3 +261,23 @@ def test_a_403_holds_the_store_alone_and_nothing_is_lost(till: Till, amazon: Scr
     assert till.parts(trip) == [("CAPTURE", "5.00", "INITIATED")]
     assert till.rows("select * from alert where deduplication_key like 'refunds-not-allowed:' || :s || '%'",
                      s=till.store_id)  # fmt: skip
+
+
+def test_what_was_given_otherwise_may_be_in_amazons_figure_and_proves_no_other_refund(
+    till: Till, amazon: ScriptedAmazon
+) -> None:
+    trip = till.captured(("1", "12.30"))
+    amazon.script = replies(refund=[refused(400, "BadRequestException"), Reply(drop=True)])
+    first = till.ask(trip, "5.00")
+    till.give_back()
+    (case,) = till.questions(first)
+    till.decide(case, "given_otherwise", now=NEXT_DAY + hours(1))
+    till.look(NEXT_DAY + hours(1))
+    second = till.ask(trip, "5.00", now=NEXT_DAY + hours(2))
+    till.give_back(NEXT_DAY + hours(2))
+    till.told(trip, "5.00", at=NEXT_DAY + hours(3))  # the first, which was given on Amazon's own page
+    till.look(NEXT_DAY + hours(3) + minutes(10))
+    assert till.request_state(second) != "DONE"
+    till.told(trip, "10.00", at=NEXT_DAY + hours(4))
+    till.look(NEXT_DAY + hours(4) + minutes(10))
+    assert till.request_state(second) == "DONE"

@@ -36,8 +36,10 @@ _DAYS: Final = f"""
         select distinct b.business_date, b.shopping_trip_id, looked.read_up_to
         from reconciliation_break b join looked using (business_date)
         where b.store_id = :store_id and b.business_date < :before
-          and (b.closed_at is null or b.resolution = 'WRITTEN_OFF' and (
-              select sum(e.given_up) from reconciliation_break_event e where e.break_id = b.break_id) <> 0)
+          and (b.closed_at is null
+               or b.kind = 'REFUND' and b.resolution in ('WRITTEN_OFF', 'FORCE_MATCHED')
+               or b.resolution = 'WRITTEN_OFF' and (
+                   select sum(e.given_up) from reconciliation_break_event e where e.break_id = b.break_id) <> 0)
     )
     select distinct business_date from old o
     where read_up_to is null or {" or ".join(f"exists (select from {source} and {_NEWER})" for source in _SOURCES)}
@@ -46,5 +48,8 @@ _DAYS: Final = f"""
 
 
 def days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days before that one with something new about the trip of a break that is open or given up."""
+    """The store's days before that one with something new about the trip of a break.
+
+    Of one that is open, or given up in the books, or that a person has decided and that is about refunds.
+    """
     return list(connection.execute(text(_DAYS), {"store_id": store_id, "before": before}).scalars())

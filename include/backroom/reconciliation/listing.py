@@ -79,8 +79,8 @@ def file_of_run(connection: Connection, run_id: int, name: str, *, folder: Path)
     if found is None:
         raise BackroomError(f"there is no report of run {run_id}; the list of reports shows those there are")
     page = Path(found).resolve()
-    path = page.with_name(name)
     known = name in {f"{page.stem}.{ending}" for ending in ENDINGS}
+    path = page.with_name(name) if known else page
     if not known or not path.is_relative_to(folder.resolve()) or not path.is_file():
         raise BackroomError(
             f"{name!r} of the report of run {run_id} is not in the reports' folder of this machine; "

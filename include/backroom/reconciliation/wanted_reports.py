@@ -26,6 +26,7 @@ _TELL: Final = text("""
     insert into report_destination (told_at, stores, announces) values (:now, :stores, :announces)
     on conflict (only_row) do update
     set told_at = excluded.told_at, stores = excluded.stores, announces = excluded.announces
+    where report_destination.told_at <= excluded.told_at
 """)
 # A failure that is older than the settings' last word is told all the same: no run has made up for it.
 _LISTED: Final = """

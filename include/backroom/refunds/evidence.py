@@ -32,14 +32,15 @@ _TRIPS: Final = text(
 _LOCK: Final = text("select 1 from charge where shopping_trip_id = :trip for update")
 _BEGUN: Final = text(
     """
-    select r.*, asked.at as asked_at
+    select r.*, coalesce(asked.at, r.final_at) as asked_at, asked.at is null as elsewhere
     from refund r
     cross join lateral (
         select min(a.intended_at) as at from refund_attempt a
         where a.refund_id = r.refund_id and a.request ->> 'to' = 'AMAZON'
           and (a.outcome is null or a.outcome in ('SUCCEEDED', 'UNKNOWN'))
     ) asked
-    where r.shopping_trip_id = :trip and r.instrument = 'CAPTURE' and asked.at is not null and r.state <> 'REFUSED'
+    where r.shopping_trip_id = :trip and r.instrument = 'CAPTURE'
+      and (asked.at is not null and r.state <> 'REFUSED' or r.state = 'FINAL')
     order by r.refund_id for update of r
     """
 )
@@ -105,7 +106,10 @@ def _take_in(connection: Connection, told: RowMapping, now: datetime) -> int:
     trip = told["shopping_trip_id"]
     connection.execute(_LOCK, {"trip": trip})
     rows = {row["refund_id"]: row for row in connection.execute(_BEGUN, {"trip": trip}).mappings()}
-    begun = [Begun(row["refund_id"], row["amount"], row["asked_at"], row["state"] == "FINAL") for row in rows.values()]
+    begun = [
+        Begun(row["refund_id"], row["amount"], row["asked_at"], row["state"] == "FINAL", elsewhere=row["elsewhere"])
+        for row in rows.values()
+    ]
     found = proof(begun, refunded=told["refunded"], told_at=told["updated_at"])
     source = f"order:{told['order_id']}@{told['updated_at'].isoformat()}"
     for refund_id in found.made:

@@ -15,12 +15,16 @@ CLOCKS_APART: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Begun:
-    """A refund that Amazon was, or may have been, asked for; `asked_at`: by the first attempt that may have worked."""
+    """A refund that Amazon was, or may have been, asked for; `asked_at`: by the first attempt that may have worked.
+
+    `elsewhere`: final by a person's word alone. Amazon's figure may hold it, as its own page can give it, or not.
+    """
 
     refund_id: int
     amount: Decimal
     asked_at: datetime
     final: bool
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def proof(begun: Iterable[Begun], *, refunded: Decimal, told_at: datetime) -> Pr
     begun = tuple(begun)
     before = [one for one in begun if one.asked_at < told_at]
     may_hold = sum((one.amount for one in begun if one.final or one.asked_at <= told_at + CLOCKS_APART), ZERO)
-    settled = sum((one.amount for one in before if one.final), ZERO)
+    settled = sum((one.amount for one in before if one.final and not one.elsewhere), ZERO)
     made = tuple(one.refund_id for one in before if not one.final) if refunded >= may_hold else ()
     everything = sum((one.amount for one in begun), ZERO)
     return Proof(made, max(refunded - everything, ZERO), max(settled - refunded, ZERO))
