@@ -51,9 +51,9 @@ def test_a_small_benchmark_of_charges_works_every_trip_and_names_its_reference(
     written = io.StringIO()
     monkeypatch.setattr(charges, "Console", lambda: Console(file=written, width=200))
     with pytest.raises(SystemExit):
-        charges.main(few=10, rounds=1)
+        charges.main(few=4, rounds=1)
     table = written.getvalue()
-    figures = ("100 trips, adjust and capture", "ceiling", "two workers", "time per trip of 100 ÷ of 10", "memory")
+    figures = ("40 trips, adjust and capture", "ceiling", "two workers", "time per trip of 40 ÷ of 4", "memory")
     for figure in figures:
         assert figure in table
     assert "the same calls to the same sandbox" in table
