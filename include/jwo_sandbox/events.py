@@ -55,8 +55,7 @@ class EventLog:
             for line in lines
         ]
         detail = {"currency": currency, "items": items}
-        kind = self.plan.fault(trip["shopping_trip_id"], "report", 1)
-        if kind in planting.IN_EVENTS and items:
+        for kind in planting.IN_EVENTS.intersection(self.plan.reports(trip["shopping_trip_id"]) if items else ()):
             untold = planting.Planted(kind, trip["shopping_trip_id"], 0, trip["store_id"], trip["business_date"])
             detail, truth = planting.bend_cart(detail, kind, untold)
             if truth is not None:
@@ -72,7 +71,7 @@ class EventLog:
         if "EVENTS" not in self.stores[trip["store_id"]].feeds:
             return
         trip_id = trip["shopping_trip_id"]
-        if planting.is_left_to_files(self.plan.fault(trip_id, "report", 1), kind):
+        if planting.is_left_to_files(self.plan.reports(trip_id), kind):
             return
         twice = self.plan.fault(f"{trip_id}|{kind}|{subtype}|{at}", "event", 1) == faults.DELIVERED_TWICE
         whole = {

@@ -128,6 +128,13 @@ class FaultPlan:
         later = attempt > 1 and self.later_attempts > 0
         return self._by_hash(f"{trip_id}|{attempt}", operation, TRANSPORT, self.later_attempts) if later else None
 
+    def reports(self, trip_id: str) -> list[str]:
+        """What the retailer is told wrongly of a trip; by name, a trip may have several such kinds."""
+        named = self.trips.get(trip_id, {}).get("report")
+        if named is None:
+            named = [self.fault(trip_id, "report", 1) or ""]
+        return [kind for kind in named if kind]
+
     def _by_hash(
         self, subject: str, operation: str, among: frozenset[str] | None = None, share: float = 1.0
     ) -> str | None:
@@ -149,7 +156,8 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
     {"rates": {operation: {kind: rate}}, "trips": {trip id: {operation: [kind of attempt 1, 2, …]}}} and any of
     retry_after_seconds, pending_minutes, settle_minutes, late_minutes, planted_after_minutes, repeated_capture ("twice"
     or "harmless"), catalog_polls, later_attempts.
-    "" in a trip's list is an attempt without a fault. Raises ValueError for what it does not know.
+    "" in a trip's list is an attempt without a fault. The list of `report` is no list of attempts: all its kinds are
+    planted, as far as they go together (planting.check_together). Raises ValueError for what it does not know.
     """
     plan = NAMED.get(asked or "none") if asked is None or isinstance(asked, str) else asked
     if not isinstance(plan, dict):
@@ -165,6 +173,8 @@ def make_plan(asked: Any, seed: int, trips: Mapping[str, bool] = MappingProxyTyp
         strange = set(kinds) - KINDS.get(operation, frozenset()) - {""}
         if operation not in KINDS or strange:
             raise ValueError(f"faults: {operation} with {sorted(kinds)}; known: {sorted(KINDS.get(operation, KINDS))}")
+    for named in named_trips.values():
+        planting.check_together([kind for kind in named.get("report", ()) if kind])
     ranked = {
         operation: _ranked(seed, operation, kinds, [trip for trip, has_cart in trips.items() if has_cart is wanted])
         for operation, kinds in rates.items()

@@ -268,7 +268,7 @@ class Payments:
     def _plant_later(self, trip_id: str, settled_at: int) -> None:
         """The order is told once as it is; when it is told again, the break of the plan is in it."""
         after = self.plan.planted_after_minutes * instants.MINUTE
-        if after and self.plan.fault(trip_id, "report", 1) in planting.KINDS:
+        if after and not planting.KINDS.isdisjoint(self.plan.reports(trip_id)):
             self.books.keep(f"planted from {trip_id}", settled_at + after)
             row = {"at": settled_at + after, "kind": TOLD_AGAIN, "shopping_trip_id": trip_id, "amount": 0}
             self.books.insert("due", [row])

@@ -45,9 +45,9 @@ def payouts_of(sandbox: Sandbox, books: ProcessorBooks) -> str:
 
 def _planted(sandbox: Sandbox, trip_id: str, amount: Decimal) -> Decimal | None:
     """What is paid out of a trip's capture; None: nothing."""
-    kind = sandbox.plan.fault(trip_id, "report", 1)
+    kind = next(iter(planting.IN_PAYOUTS.intersection(sandbox.plan.reports(trip_id))), None)
     trip = sandbox.books.trip(trip_id)
-    if kind not in planting.IN_PAYOUTS or trip is None:
+    if kind is None or trip is None:
         return amount
     paid, less = (None, -amount) if kind == "MISSING_PAYOUT" else (amount - SHORT, -SHORT)
     truth = planting.Planted(kind, trip_id, 0, trip["store_id"], trip["business_date"], format(less, "f"))

@@ -1,4 +1,4 @@
-"""Breaks that are planted in what the retailer is told, one kind to a trip, and the truth about each.
+"""Breaks that are planted in what the retailer is told, as a rule one to a trip, and the truth about each.
 
 Bends the rows of one order as `reporting` writes them, or the cart as `events` tell it. Pure: rows in, rows and truth
 out. The names of the kinds are those of the retailer's reconciliation; a difference is Amazon's amount minus the
@@ -8,7 +8,7 @@ retailer's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -38,18 +38,40 @@ class Planted:
         return asdict(self)
 
 
-def plant(rows: list[list[str]], kind: str, *, day: str) -> tuple[list[list[str]], Planted | None]:
-    """The order's rows with that break in them, and the truth; as they were, and None, where it can't be planted.
+def plant(rows: list[list[str]], kinds: Sequence[str], *, day: str) -> tuple[list[list[str]], list[Planted]]:
+    """The order's rows with these breaks in them, and the truth; as they were, and nothing, where one can't be planted.
 
-    It is planted only once Amazon has settled the trip, since the retailer takes what it reads before that as evidence
-    of its capture; only what is missing, an order or a line, has never been shown.
+    Each break of a line is in a line of its own: the first in the first. All are planted only once Amazon has settled
+    the trip, since the retailer takes what it reads before that as evidence of its capture; only what is missing, an
+    order or a line, has never been shown.
     """
     given = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    if not given or not _fits(given, kind):
-        return rows, None
-    bend = _BENDS.get(kind, _as_it_is)
-    bent, planted = bend(given, Planted(kind, given[0]["shoppingTripId"], 0, given[0]["storeId"], day))
-    return [[row[name] for name in COLUMNS] for row in bent], planted
+    lines = sum(kind in OF_A_LINE for kind in kinds)
+    if not given or lines > len(given) or not all(_fits(given, kind) for kind in kinds):
+        return rows, []
+    planted, line = list[Planted](), 0
+    for kind in kinds:
+        bend = _BENDS.get(kind, _as_it_is)
+        truth = Planted(kind, given[0]["shoppingTripId"], 0, given[0]["storeId"], day)
+        if kind in OF_A_LINE:
+            # the bent line comes first for whoever bends it
+            (bent, *others), truth = bend([given[line], *given[:line], *given[line + 1 :]], truth)
+            given = [*others[:line], bent, *others[line:]]
+            line += 1
+        else:
+            given, truth = bend(given, truth)
+        planted.append(truth)
+    return [[row[name] for name in COLUMNS] for row in given], planted
+
+
+def check_together(kinds: Sequence[str]) -> None:
+    """Raises ValueError for kinds that can't all be planted in one trip."""
+    whole = [kind for kind in kinds if kind not in OF_A_LINE]
+    if len(kinds) > 1 and (len(whole) > 1 or not BESIDE_LINES.issuperset(whole)):
+        raise ValueError(
+            f"faults: report with {list(kinds)}: together there may be {sorted(OF_A_LINE)}, each in a line of its own,"
+            f" and one of {sorted(BESIDE_LINES)}"
+        )
 
 
 def _fits(rows: Rows, kind: str) -> bool:
@@ -143,12 +165,12 @@ def bend_cart(detail: dict[str, Any], kind: str, truth: Planted) -> tuple[dict[s
     return {**detail, "items": [dearer, *others]}, known
 
 
-def is_left_to_files(kind: str | None, event: str) -> bool:
+def is_left_to_files(kinds: Sequence[str], event: str) -> bool:
     """Whether no event of that kind is sent of a trip, since files and events would contradict each other.
 
     That would be a break of its own. `event` is CART or PAYMENT.
     """
-    return kind in _LEFT_TO_FILES.get(event, ())
+    return not _LEFT_TO_FILES.get(event, frozenset()).isdisjoint(kinds)
 
 
 def _other_entry(row: dict[str, str]) -> str:
@@ -178,6 +200,10 @@ _BENDS: dict[str, Callable[[Rows, Planted], tuple[Rows, Planted]]] = {
 }
 KINDS = frozenset(_BENDS)
 """Those that bend the rows of a file."""
+OF_A_LINE = frozenset({"TAX", "PRICE", "PROMOTION", "QUANTITY", "LINE"})
+"""Those that bend a line: an order may have several."""
+BESIDE_LINES = frozenset({"ENTRY_METHOD", "STATUS", "OVER_CAPTURED", "UNDER_CAPTURED", "REFUND"})
+"""Those of the whole order that leave its lines as they are: it may have one of them beside those of its lines."""
 AS_IT_IS = frozenset({"UNBILLED", "FOUND_AFTER_PAYOFF"})
 """Those that a trip is by itself, and the files show: a product of it has no price, its capture settles late."""
 IN_EVENTS = frozenset({"FEEDS", "TOTAL", "CURRENCY", "UNPRICED"})

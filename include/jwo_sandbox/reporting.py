@@ -7,7 +7,6 @@ import io
 import json
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -52,10 +51,9 @@ class Reporting:
                     if self._fault(store, earlier) == faults.REWRITTEN and self._has_file(store, earlier):
                         self._write(store, earlier, updated_to=window_end, version=2, announced_at=window_end)
 
-    def start_day(self, day: date) -> None:
-        """From which business day on there are files."""
-        starts = {store.store_id: instants.day_start(day, store.time_zone) for store in self.stores.values()}
-        self.books.keep("first_window", starts)
+    def start(self, moments: dict[str, int]) -> None:
+        """From when on each store has files: the beginning of a day of its own."""
+        self.books.keep("first_window", moments)
 
     def _stores(self) -> list[Store]:
         return [store for store in self.stores.values() if "FILES" in store.feeds]
@@ -109,21 +107,22 @@ class Reporting:
         return rows
 
     def _planted(self, order: sqlite3.Row, rows: list[list[str]]) -> list[list[str]]:
-        """With the break in them that the plan has for this trip, once it is settled; the truth is kept."""
-        kind = self.plan.fault(order["shopping_trip_id"], "report", 1)
-        if kind not in planting.KINDS | planting.AS_IT_IS or self._is_told_first(order, kind):
+        """With the breaks in them that the plan has for this trip, once it is settled; the truth is kept."""
+        trip_id = order["shopping_trip_id"]
+        kinds = [kind for kind in self.plan.reports(trip_id) if kind in planting.KINDS | planting.AS_IT_IS]
+        if not kinds or self._is_told_first(order, kinds):
             return rows
-        bent, truth = planting.plant(rows, kind, day=order["business_date"])
-        name = f"planted {order['shopping_trip_id']}"
-        if truth is not None:
-            self.books.keep(name, truth.as_json())
-        else:  # what has become of the order since has mended it
-            self.books.execute("delete from setting where name = ?", (name,))
+        bent, truths = planting.plant(rows, kinds, day=order["business_date"])
+        for number in range(len(kinds)):
+            if truths:
+                self.books.keep(f"planted {trip_id} {number}", truths[number].as_json())
+            else:  # what has become of the order since has mended it
+                self.books.execute("delete from setting where name = ?", (f"planted {trip_id} {number}",))
         return bent
 
-    def _is_told_first(self, order: sqlite3.Row, kind: str) -> bool:
+    def _is_told_first(self, order: sqlite3.Row, kinds: list[str]) -> bool:
         """Whether the plan wants the retailer to see the settled order as it is before the break."""
-        if not self.plan.planted_after_minutes or kind in _NEVER_SHOWN or kind not in planting.KINDS:
+        if not self.plan.planted_after_minutes or not planting.KINDS.difference(_NEVER_SHOWN).issuperset(kinds):
             return False
         since = self.books.setting(f"planted from {order['shopping_trip_id']}")
         return since is None or order["updated_at"] < since

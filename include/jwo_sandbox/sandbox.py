@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 import uuid
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +50,25 @@ class Sandbox:
             self._play_by(world["seed"], world["faults"])
 
     def load(self, folder: Path, seed: int, asked_faults: Any) -> dict[str, Any]:
-        """Start a world anew. Raises OSError or ValueError, and then nothing has changed."""
+        """Start a world anew. Raises OSError or ValueError, and then nothing has changed.
+
+        Its world.json tells the `date` with which it begins, and of a store that opens later the day, in `opens`.
+        """
         files = read(folder)
         world = json.loads((folder / "world.json").read_text())
         with (folder / "trips.jsonl").open(encoding="utf-8") as lines:
             scripts = [json.loads(line) for line in lines]
         make_plan(asked_faults, seed)
-        day = instants.to_datetime(instants.parse(f"{world['date']}T00:00:00Z")).date()
-        starts = [instants.day_start(day, store.time_zone) for store in files.stores.values()]
+        starts = _first_moments(world, files)
         with self.books:
             self.books.clear()
             self.books.insert("trip", [self._trip_row(script, files) for script in scripts])
-            world = {"folder": str(folder.resolve()), "seed": seed, "faults": asked_faults}
-            self.books.insert("setting", [{"name": "world", "value": exact_json.dumps(world)}])
+            kept = {"folder": str(folder.resolve()), "seed": seed, "faults": asked_faults}
+            self.books.insert("setting", [{"name": "world", "value": exact_json.dumps(kept)}])
         self.files = files
         self._play_by(seed, asked_faults)
-        self.reporting.start_day(day)
-        self.clock.start_at(min(starts))
+        self.reporting.start(starts)
+        self.clock.start_at(min(starts.values()))
         return {"trips": len(scripts), "stores": sorted(files.stores), "clock": instants.text(self.clock.now())}
 
     def move_to(self, moment: int, *, running: bool = False) -> None:
@@ -214,6 +217,19 @@ class Sandbox:
             "identity_id": "amzn1.card." + hashlib.sha256(f"{brand} {last_four}".encode()).hexdigest()[:20],
             "reconciliation_id": digest[12:28],
         }
+
+
+def _first_moments(world: dict[str, Any], files: RetailerFiles) -> dict[str, int]:
+    """When the first day of each store begins. Raises ValueError for what is no date, and for a store unknown."""
+    opens = world.get("opens", {})
+    if unknown := sorted(set(opens) - set(files.stores)):
+        raise ValueError(f"world.json: opens {unknown}, which are no stores of stores.json")
+    return {
+        store.store_id: instants.day_start(
+            date.fromisoformat(opens.get(store.store_id, world["date"])), store.time_zone
+        )
+        for store in files.stores.values()
+    }
 
 
 def _scanned_accounts(trip: sqlite3.Row) -> list[str]:

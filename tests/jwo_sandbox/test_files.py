@@ -16,6 +16,9 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 
+from jwo_sandbox import instants
+from jwo_sandbox.configuration import from_environment
+from jwo_sandbox.sandbox import Sandbox
 from tests.jwo_sandbox.conftest import Amazon, Retailer, messages, play_world, with_feeds
 from tests.sandbox_fixtures import SandboxClient
 
@@ -157,3 +160,20 @@ def _rows(endpoint: str, record: dict[str, Any]) -> list[dict[str, str]]:
     content = answer["Body"].read()
     assert (len(content), answer["ETag"].strip('"')) == (stored["size"], stored["eTag"])
     return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def test_a_store_that_opens_later_has_files_from_its_first_day_on(small_world: Path, tmp_path: Path) -> None:
+    folder = with_feeds(small_world, tmp_path / "world", {"STORE-001": ["FILES"], "STORE-002": ["FILES"]})
+    world = json.loads((folder / "world.json").read_text())
+    (folder / "world.json").write_text(json.dumps(world | {"opens": {"STORE-002": "2026-11-24"}}))
+    sandbox = Sandbox(from_environment({"JWO_SANDBOX_OUTBOX": "kept"}))
+    sandbox.load(folder, 7, "none")
+    sandbox.move_to(instants.parse("2026-11-24T08:30:00Z"))
+    firsts = sandbox.books.all("select store_id, min(window_end) as first from window_file group by 1 order by 1")
+    assert [(row["store_id"], instants.text(row["first"])) for row in firsts] == [
+        ("STORE-001", "2026-11-23T05:15:00Z"), ("STORE-002", "2026-11-24T08:15:00Z"),
+    ]  # fmt: skip
+    (folder / "world.json").write_text(json.dumps(world | {"opens": {"STORE-003": "2026-11-24"}}))
+    with pytest.raises(ValueError, match="opens \\['STORE-003'\\], which are no stores"):
+        sandbox.load(folder, 7, "none")
+    sandbox.close()
