@@ -48,6 +48,13 @@ def test_what_a_person_says_was_given_may_be_in_the_row_and_is_not_missed_in_it(
     assert proof([given], refunded=Decimal(0), told_at=NOON).short == 0
 
 
+def test_what_amazons_staff_had_given_back_before_proves_nothing_of_ours() -> None:
+    lost = Begun(1, ONE, NOON - timedelta(hours=1), final=False, others=ONE)
+    assert proof([lost], refunded=ONE, told_at=NOON).made == ()
+    assert proof([lost], refunded=Decimal("2.00"), told_at=NOON).made == (1,)
+    assert proof([lost, begun(2, asked=timedelta(hours=-1))], refunded=Decimal("2.00"), told_at=NOON).made == ()
+
+
 def test_a_row_that_is_older_than_the_attempt_proves_nothing() -> None:
     assert proof([begun(1)], refunded=ONE, told_at=NOON).made == ()
 
@@ -67,10 +74,13 @@ def test_what_is_told_beyond_and_short_of_what_we_know() -> None:
         max_size=5,
     ),
     behind=st.integers(0, int(CLOCKS_APART.total_seconds())),
+    others=st.sampled_from(["0", "0.01", "1.00", "2.50"]),
 )
-def test_nothing_that_did_not_take_place_is_ever_proven(refunds: list[tuple[str, int, str]], behind: int) -> None:
+def test_nothing_that_did_not_take_place_is_ever_proven(
+    refunds: list[tuple[str, int, str]], behind: int, others: str
+) -> None:
     known = [
-        begun(number, asked=timedelta(seconds=at), final=became == "final", amount=Decimal(amount))
+        Begun(number, Decimal(amount), NOON + timedelta(seconds=at), became == "final", others=Decimal(others))
         for number, (amount, at, became) in enumerate(refunds)
     ]
     by_then = [
@@ -78,5 +88,5 @@ def test_nothing_that_did_not_take_place_is_ever_proven(refunds: list[tuple[str,
         for one, (_, _, became) in zip(known, refunds, strict=True)
         if became != "not made" and one.asked_at - timedelta(seconds=behind) <= NOON
     ]
-    found = proof(known, refunded=sum((one.amount for one in by_then), Decimal(0)), told_at=NOON)
+    found = proof(known, refunded=sum((one.amount for one in by_then), Decimal(others)), told_at=NOON)
     assert {one.refund_id for one in known if one.refund_id in found.made} <= {one.refund_id for one in by_then}

@@ -263,6 +263,23 @@ def test_a_403_holds_the_store_alone_and_nothing_is_lost(till: Till, amazon: Scr
                      s=till.store_id)  # fmt: skip
 
 
+def test_what_amazons_staff_gave_back_before_ours_was_asked_for_is_not_taken_for_ours(
+    till: Till, amazon: ScriptedAmazon
+) -> None:
+    trip = till.captured(("1", "12.30"))
+    till.told(trip, "5.00", at=NEXT_DAY - hours(5))
+    till.look(NEXT_DAY - hours(4))
+    amazon.script = replies(refund=Reply(drop=True))
+    ours = till.ask(trip, "5.00")
+    till.give_back()
+    till.told(trip, "5.00", at=NEXT_DAY + minutes(30))  # the same figure, and the row was touched
+    till.look(NEXT_DAY + minutes(40))
+    assert till.request_state(ours) != "DONE"
+    till.told(trip, "10.00", at=NEXT_DAY + hours(1))
+    till.look(NEXT_DAY + hours(1) + minutes(10))
+    assert till.request_state(ours) == "DONE"
+
+
 def test_what_was_given_otherwise_may_be_in_amazons_figure_and_proves_no_other_refund(
     till: Till, amazon: ScriptedAmazon
 ) -> None:

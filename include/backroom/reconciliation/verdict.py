@@ -64,7 +64,7 @@ MEANING = {
     Kind.UNBILLED: "Lines of a cart that were never charged, because nobody said in time what they are.",
     Kind.OVER_CAPTURED: "More was taken from the card than we may keep.",
     Kind.UNDER_CAPTURED: "Less was taken from the card than we booked, and no debt covers the rest.",
-    Kind.REFUND: "Amazon has refunded another amount than we asked for.",
+    Kind.REFUND: "Amazon has refunded another amount than our refunds have booked.",
     Kind.LINE: "A line on one side only, or for another product.",
     Kind.QUANTITY: "The same line, another quantity or unit.",
     Kind.PRICE: "The same line, another shelf price or line price.",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, text, update
 
 from backroom.amazon.outcomes import Answer, Outcome
 from backroom.refunds.channels import Order
+from backroom.refunds.splitting import RESERVING
 from backroom.refunds.tables import refund, refund_attempt
 
 _MAY_HAVE_WORKED: Final = text(
@@ -25,6 +26,16 @@ _UNKNOWN_IN_A_ROW: Final = text(
                                  and outcome = 'SUCCEEDED'), 0)
     """
 )
+# As trip.sources sees it: what a row tells beyond all that we may have had given back by then.
+_GIVEN_BY_OTHERS: Final = text(
+    """
+    select greatest(coalesce(max(o.refunded), 0) - (
+        select coalesce(sum(r.amount), 0) from refund r
+        where r.shopping_trip_id = :trip and r.instrument = 'CAPTURE' and r.attempts > 0 and r.state = any(:reserving)
+    ), 0)
+    from amazon_order o where o.shopping_trip_id = :trip and o.store_id = :store and o.currency = :currency
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,16 @@ class Intent:
 
 
 def intend(connection: Connection, one: RowMapping, asked: Order, *, now: datetime) -> Intent:
-    """Writes the intent in the caller's transaction, which must be committed before the call."""
+    """Writes the intent in the caller's transaction, which has locked the trip and is committed before the call."""
+    others = connection.execute(
+        _GIVEN_BY_OTHERS,
+        {
+            "trip": one["shopping_trip_id"],
+            "store": one["store_id"],
+            "currency": one["currency"],
+            "reserving": sorted(RESERVING),
+        },
+    ).scalar_one()
     number = connection.execute(
         update(refund)
         .where(refund.c.refund_id == one["refund_id"])
@@ -58,6 +78,7 @@ def intend(connection: Connection, one: RowMapping, asked: Order, *, now: dateti
                 "refundReasonCode": asked.reason,
             },
             intended_at=now,
+            given_by_others=others,
         )
         .returning(refund_attempt.c.attempt_id)
     ).scalar_one()

@@ -32,10 +32,12 @@ _TRIPS: Final = text(
 _LOCK: Final = text("select 1 from charge where shopping_trip_id = :trip for update")
 _BEGUN: Final = text(
     """
-    select r.*, coalesce(asked.at, r.final_at) as asked_at, asked.at is null as elsewhere
+    select r.*, coalesce(asked.at, r.final_at) as asked_at, asked.at is null as elsewhere,
+           coalesce(asked.others, 0) as others
     from refund r
     cross join lateral (
-        select min(a.intended_at) as at from refund_attempt a
+        select min(a.intended_at) as at, (array_agg(a.given_by_others order by a.number))[1] as others
+        from refund_attempt a
         where a.refund_id = r.refund_id and a.request ->> 'to' = 'AMAZON'
           and (a.outcome is null or a.outcome in ('SUCCEEDED', 'UNKNOWN'))
     ) asked
@@ -107,7 +109,14 @@ def _take_in(connection: Connection, told: RowMapping, now: datetime) -> int:
     connection.execute(_LOCK, {"trip": trip})
     rows = {row["refund_id"]: row for row in connection.execute(_BEGUN, {"trip": trip}).mappings()}
     begun = [
-        Begun(row["refund_id"], row["amount"], row["asked_at"], row["state"] == "FINAL", elsewhere=row["elsewhere"])
+        Begun(
+            row["refund_id"],
+            row["amount"],
+            row["asked_at"],
+            row["state"] == "FINAL",
+            elsewhere=row["elsewhere"],
+            others=row["others"],
+        )
         for row in rows.values()
     ]
     found = proof(begun, refunded=told["refunded"], told_at=told["updated_at"])

@@ -103,6 +103,9 @@ refund_attempt = Table(
     Column("fencing", BigInteger, nullable=False),
     Column("request", Json, nullable=False),
     Column("intended_at", Instant, nullable=False, comment="business time"),
+    Column(
+        "given_by_others", Amount, comment="when it was intended: Amazon's figure of the trip's refunds beyond ours"
+    ),
     Column("outcome", Text, comment="SUCCEEDED, REFUSED, NOT_SENT, UNKNOWN; null: intent without an outcome"),
     Column("http_status", Integer),
     Column("answer", Json),
