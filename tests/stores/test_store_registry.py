@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from typer.testing import CliRunner
 
 from backroom.errors import SourceFileError
@@ -16,6 +16,7 @@ from backroom.reconciliation import on_demand
 from backroom.stores.commands import app
 from backroom.stores.ids import REPORT_OF_ALL_STORES, usable
 from backroom.stores.registry import all_stores, get_store, load_stores
+from backroom.stores.tables import store
 
 NEW_YORK = {
     "store_id": "STORE-001",
@@ -124,6 +125,21 @@ def test_a_store_that_differs_from_one_of_ours_only_in_its_letters_is_refused(da
         assert load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "STORE-051"}])) == 1
         with pytest.raises(SourceFileError, match="'store-051' and 'STORE-051' differ only"):
             load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "store-051"}]))
+
+
+def test_a_store_that_is_ours_already_is_loaded_whatever_its_id(database: Engine, tmp_path: Path) -> None:
+    ours = [{**NEW_YORK, "store_id": one} for one in ("STORE-061", "store-061", "NORTH:1", "Company")]
+    with database.connect() as connection:
+        load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": f"kept-{n}"} for n, _ in enumerate(ours)]))
+        for number, one in enumerate(ours):
+            connection.execute(
+                update(store).where(store.c.store_id == f"kept-{number}").values(store_id=one["store_id"])
+            )
+        assert load_stores(connection, write(tmp_path, [{**one, "name": "Seen again"} for one in ours])) == len(ours)
+        names = [one.name for one in all_stores(connection) if one.store_id in {our["store_id"] for our in ours}]
+        assert names == ["Seen again"] * len(ours)
+        with pytest.raises(SourceFileError, match=r"'Store-061' and '(STORE|store)-061' differ only"):
+            load_stores(connection, write(tmp_path, [{**NEW_YORK, "store_id": "Store-061"}]))
 
 
 def test_the_name_that_no_store_may_have_is_that_of_the_reports_of_all() -> None:

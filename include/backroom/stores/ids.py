@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-from pydantic import AfterValidator
-
-from backroom.source_files import Identifier
+from typing import Final
 
 REPORT_OF_ALL_STORES: Final = "company"
 """The name of the reports that are about every store; file systems may not tell it from `Company`."""
@@ -26,6 +22,3 @@ def usable(store_id: str) -> str:
     if len(store_id.encode()) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} bytes, too long for a file's name; shorten it")
     return store_id
-
-
-StoreId = Annotated[Identifier, AfterValidator(usable)]

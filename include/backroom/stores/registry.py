@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from backroom.errors import BackroomError, SourceFileError
 from backroom.money import places
 from backroom.source_files import Amount, Identifier, SourceRow, read_json_list
-from backroom.stores.ids import StoreId
+from backroom.stores.ids import usable
 from backroom.stores.tables import store
 
 RiskStrategy = Literal["AMAZON_MANAGED", "AMAZON_RECOMMENDATION", "RETAILER_MANAGED", "NONE"]
@@ -62,17 +62,14 @@ def load_stores(connection: Connection, path: Path) -> int:
     """Adds or updates the stores of a stores.json; others stay as they are. Raises SourceFileError."""
     entries = read_json_list(path, _Entry)
     seen: set[str] = set()
-    alike = {one.casefold(): one for one in connection.execute(select(store.c.store_id)).scalars()}
+    known = set(connection.execute(select(store.c.store_id)).scalars())
+    alike = {one.casefold(): one for one in known}
     for number, entry in enumerate(entries, 1):
         if entry.store_id in seen:
             raise SourceFileError(f"{path}: the store {entry.store_id!r} is in it twice")
         seen.add(entry.store_id)
-        other = alike.setdefault(entry.store_id.casefold(), entry.store_id)
-        if other != entry.store_id:
-            raise SourceFileError(
-                f"{path}: entry {number}, field 'store_id': {entry.store_id!r} and {other!r} differ only in small and "
-                "capital letters, so that their reports could have one name; write it as the other, or choose another"
-            )
+        if entry.store_id not in known:
+            _new_id(entry.store_id, alike, f"{path}: entry {number}, field 'store_id'")
     if entries:
         statement = insert(store).values([entry.model_dump() for entry in entries])
         updates = {name: statement.excluded[name] for name in _Entry.model_fields if name != "store_id"}
@@ -103,6 +100,23 @@ _COLUMNS = [store.c[name] for name in Store.__dataclass_fields__]
 def _store(row: Row) -> Store:
     fields = dict(row._mapping)
     return Store(**{**fields, "feeds": tuple(fields["feeds"])})
+
+
+def _new_id(store_id: str, alike: dict[str, str], where: str) -> None:
+    """Adds the id to those `alike`. Raises SourceFileError where files can't be named so, or would be named alike.
+
+    Only of a store that is not ours yet: the id of another stands in what was kept and sent, and can't be changed.
+    """
+    try:
+        usable(store_id)
+    except ValueError as error:
+        raise SourceFileError(f"{where}: {error} (it is {store_id!r})") from error
+    other = alike.setdefault(store_id.casefold(), store_id)
+    if other != store_id:
+        raise SourceFileError(
+            f"{where}: {store_id!r} and {other!r} differ only in small and capital letters, so that their reports "
+            "could have one name; write it as the other, or choose another"
+        )
 
 
 def _known_zone(name: str) -> str:
@@ -138,7 +152,7 @@ def _each_once(feeds: list[str]) -> list[str]:
 class _Entry(SourceRow):
     """One entry of stores.json."""
 
-    store_id: StoreId
+    store_id: Identifier
     name: Identifier
     merchant: Identifier
     time_zone: Annotated[str, AfterValidator(_known_zone)]
