@@ -2,9 +2,9 @@
 
 A day of half as many trips of four lines each, then the whole one, then that again with nothing new. Both days stand
 in the tables before either is timed, each of a store of its own, so that the two differ in the day alone: a database
-that reads a whole table where a day is a large part of it would else have read three times as much for the whole day as
-for the half, which says nothing of a day's cost. The reference of the same run is the barest thing that compares the two
-sides: one join of their lines, counted. Ends with 1 where a goal is missed.
+that reads a whole table where a day is a large part of it would else have read three times as much for the whole day
+as for the half, which says nothing of a day's cost. The reference of the same run is the barest thing that compares
+the two sides: one join of their lines, counted. Ends with 1 where a goal is missed.
 """
 
 from __future__ import annotations
