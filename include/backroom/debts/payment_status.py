@@ -4,6 +4,9 @@ A report is due when what Amazon has last accepted differs from what is true. So
 told is never told, and none is lost. What is owed is total - settled. What was refunded leaves both figures, so that a
 refund never looks like a debt; what was forgiven likewise. What was written off and not forgiven is still owed. A trip
 is told of only when all of its total is either taken for good or a debt: nothing is reported settled that is not.
+
+Looked at are the trips in `payment_status_news`. Triggers put a trip in with each change of what its figures are made
+of, in the transaction of the change; it is taken out once nothing is under way and Amazon knows what is true.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ KEPT_BY_AMAZON: Final = "('AMAZON_MANAGED', 'AMAZON_RECOMMENDATION')"
 """Strategies of stores where Amazon keeps the balance. Source: inbound.md, the table of strategies."""
 
 # `back`: what shoppers got back of what they had paid. Money that nothing was owed for is none of it.
+# Of one trip, by its keys (`limit` keeps it so): whatever the planner believes of tables that fill and empty.
 _FIGURES: Final = f"""
-    trip as (
-        select c.shopping_trip_id, c.store_id, c.currency,
+    select store_id, currency, greatest(total, owed) as total, greatest(total, owed) - owed as settled
+    from (
+        select c.store_id, c.currency,
                greatest(c.total - coalesce(d.reduced, 0)
                         - case when d.forgiven_at is null then 0 else d.written_off end
                         - coalesce(given.back, 0), 0) as total,
@@ -27,56 +32,70 @@ _FIGURES: Final = f"""
                    + case when d.forgiven_at is null then coalesce(d.written_off, 0) else 0 end as owed
         from charge c join store s using (store_id)
         left join debt d using (shopping_trip_id)
-        left join (
-            select r.shopping_trip_id, sum(r.amount) as back from refund r join refund_request q using (request_id)
-            where r.instrument <> 'DEBT' and r.state in ('INITIATED', 'FINAL') and not q.is_return group by 1
-        ) given using (shopping_trip_id)
-        where s.risk_strategy in {KEPT_BY_AMAZON} and c.total > 0 and c.capture_initiated = 0
+        cross join lateral (
+            select sum(r.amount) as back from refund r join refund_request q using (request_id)
+            where r.shopping_trip_id = c.shopping_trip_id
+              and r.instrument <> 'DEBT' and r.state in ('INITIATED', 'FINAL') and not q.is_return
+        ) given
+        where c.shopping_trip_id = looked_at.shopping_trip_id
+          and s.risk_strategy in {KEPT_BY_AMAZON} and c.total > 0 and c.capture_initiated = 0
           and c.captured + coalesce(d.amount, 0) >= c.total
-    ), figure as (
-        select shopping_trip_id, store_id, currency, greatest(total, owed) as total,
-               greatest(total, owed) - owed as settled
-        from trip
-    )
+        limit 1
+    ) trip
 """  # noqa: S608 - a constant of this file
 # A report whose outcome is unknown goes first: one report per trip is on its way.
 _SUPERSEDE: Final = text(
     f"""
-    with {_FIGURES}
-    update payment_status_report r
+    update payment_status_report looked_at
     set state = 'SUPERSEDED', finished_at = :now, next_attempt_at = null, lease_until = null
-    where r.state = 'DUE'
+    where state = 'DUE'
       and not exists (
-          select from figure f
-          where f.shopping_trip_id = r.shopping_trip_id and f.currency = r.currency
-            and f.total = r.total and f.settled = r.settled)
-      and (r.lease_until is null or r.lease_until < clock_timestamp())
+          select from ({_FIGURES}) f
+          where f.currency = looked_at.currency and f.total = looked_at.total and f.settled = looked_at.settled)
+      and (lease_until is null or lease_until < clock_timestamp())
       and not exists (
           select from payment_status_attempt a
-          where a.report_id = r.report_id and a.number = r.attempts and coalesce(a.outcome, 'UNKNOWN') = 'UNKNOWN')
+          where a.report_id = looked_at.report_id and a.number = looked_at.attempts
+            and coalesce(a.outcome, 'UNKNOWN') = 'UNKNOWN')
     """  # noqa: S608 - constants of this file only
 )
 # `paymentStatusTime` is in whole seconds: of two reports of a trip the later one is later by one at least. One that is
-# due is seen by the same snapshot as those that are accepted: it may be accepted at this moment.
+# due is seen by the same snapshot as those that are accepted: it may be accepted at this moment. And news is taken out
+# by the snapshot that the figures are read by: what is changed meanwhile has news of its own.
 _DUE: Final = text(
     f"""
-    with {_FIGURES}, last as (
-        select distinct on (shopping_trip_id) shopping_trip_id, total, settled, currency, status_time
-        from payment_status_report where state in ('ACCEPTED', 'PARKED')
-        order by shopping_trip_id, report_id desc
-    ), latest as (
-        select shopping_trip_id, max(status_time) as at from payment_status_report group by 1
+    with looked_at as (
+        select shopping_trip_id, array_agg(news_id) as news from payment_status_news group by 1
+    ), standing as materialized (
+        select looked_at.*, f.store_id, f.currency, f.total, f.settled, reports.latest,
+               coalesce(reports.under_way, false) as under_way,
+               f.store_id is not null
+               and (f.total, f.settled, f.currency) is distinct from (last.total, last.settled, last.currency)
+               as untold
+        from looked_at
+        left join lateral ({_FIGURES}) f on true
+        cross join lateral (
+            select max(status_time) as latest, bool_or(state = 'DUE') as under_way
+            from payment_status_report r where r.shopping_trip_id = looked_at.shopping_trip_id
+        ) reports
+        left join lateral (
+            select total, settled, currency from payment_status_report r
+            where r.shopping_trip_id = looked_at.shopping_trip_id and state in ('ACCEPTED', 'PARKED')
+            order by report_id desc limit 1
+        ) last on true
+    ), made as (
+        insert into payment_status_report (shopping_trip_id, store_id, currency, total, settled, status_time,
+                                           next_attempt_at, created_at)
+        select shopping_trip_id, store_id, currency, total, settled,
+               greatest(:now, latest + interval '1 second'), :now, :now
+        from standing where untold and not under_way
+        on conflict (shopping_trip_id) where state = 'DUE' do nothing
+        returning report_id
+    ), known as (
+        delete from payment_status_news
+        where news_id in (select unnest(news) from standing where not untold and not under_way)
     )
-    insert into payment_status_report (shopping_trip_id, store_id, currency, total, settled, status_time,
-                                       next_attempt_at, created_at)
-    select f.shopping_trip_id, f.store_id, f.currency, f.total, f.settled,
-           greatest(:now, latest.at + interval '1 second'), :now, :now
-    from figure f left join last using (shopping_trip_id) left join latest using (shopping_trip_id)
-    where (last.shopping_trip_id is null
-           or (last.total, last.settled, last.currency) is distinct from (f.total, f.settled, f.currency))
-      and not exists (select from payment_status_report r
-                      where r.shopping_trip_id = f.shopping_trip_id and r.state = 'DUE')
-    on conflict (shopping_trip_id) where state = 'DUE' do nothing
+    select count(*) from made
     """  # noqa: S608 - constants of this file only
 )
 _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('payment_status', 0))")
@@ -89,4 +108,4 @@ def find_due(connection: Connection, *, now: datetime) -> int:
     """
     connection.execute(_LOCK)
     connection.execute(_SUPERSEDE, {"now": now})
-    return connection.execute(_DUE, {"now": now}).rowcount
+    return int(connection.execute(_DUE, {"now": now}).scalar_one())

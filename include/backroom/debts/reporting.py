@@ -254,10 +254,14 @@ class _Batch:
 
 _DECIDED: Final = text(
     """
-    update payment_status_report r set state = 'SUPERSEDED', finished_at = :now
-    from review_case c
-    where c.asked_by = :asked_by and c.kind = :kind and c.decision = 'report_again'
-      and r.report_id = cast(c.known ->> 'report' as bigint) and r.state = 'PARKED'
+    with again as (
+        update payment_status_report r set state = 'SUPERSEDED', finished_at = :now
+        from review_case c
+        where c.asked_by = :asked_by and c.kind = :kind and c.decision = 'report_again'
+          and r.report_id = cast(c.known ->> 'report' as bigint) and r.state = 'PARKED'
+        returning r.shopping_trip_id
+    )
+    insert into payment_status_news (shopping_trip_id) select shopping_trip_id from again
     """
 )
 

@@ -168,3 +168,10 @@ payment_status_attempt = Table(
     Column("finished_at", Instant),
     UniqueConstraint("report_id", "number"),
 )
+
+payment_status_news = Table(
+    "payment_status_news",
+    metadata,
+    Column("news_id", BigInteger, Identity(), primary_key=True),
+    Column("shopping_trip_id", Identifier, nullable=False, comment="Amazon may not know the truth about its payment"),
+)
