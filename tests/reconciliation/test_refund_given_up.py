@@ -147,6 +147,35 @@ def test_a_refund_that_is_late_to_become_final_is_told_and_gives_nothing_up(give
     assert (given_back.run(), given_back.gone()) == ([], ("0.00", "3.00"))
 
 
+def test_a_refund_that_amazon_does_not_show_is_expected_then_told_late_and_never_given_up(books: Books) -> None:
+    """Until Amazon shows it, a person says that it was made, or it is undone."""
+    given_back = GivenBack(books)
+    books.change("amazon_order", given_back.trip, refunded=Decimal(0), status="SETTLED")
+    given_back.begin("2.00")
+    post_new(books.connection, now=ENDED)
+    books.reconcile(now=ENDED + timedelta(days=1))
+    outcome, note = books.outcome(given_back.trip)
+    assert (outcome, "0.00 refunded of 2.00; the rest is due until" in note) == ("EXPECTED", True), note
+    assert given_back.run() == [("REFUND", Decimal("-2.00"))]
+    given_back.write_off()
+    assert (given_back.run(), given_back.gone()) == ([], ("0.00", "2.00"))
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_refund_that_amazon_shows_at_last_or_that_is_undone_closes_its_break(
+    given_back: GivenBack, made: bool
+) -> None:
+    given_back.books.change("amazon_order", given_back.trip, refunded=Decimal(0), status="SETTLED")
+    refund = given_back.begin("2.00")
+    assert given_back.run() == [("REFUND", Decimal("-2.00"))]
+    if made:
+        given_back.books.change("amazon_order", given_back.trip, refunded=Decimal("2.00"), status="REFUNDED")
+        given_back.end(refund)
+    else:
+        given_back.fail(refund)
+    assert (given_back.run(), given_back.gone()) == ([], ("0.00", "2.00" if made else "0.00"))
+
+
 def test_a_refund_that_waits_for_a_person_is_booked_as_begun_and_is_not_given_up(given_back: GivenBack) -> None:
     refund = given_back.begin("2.00")
     parking.park(
