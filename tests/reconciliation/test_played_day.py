@@ -44,6 +44,10 @@ def test_the_month_closes_and_its_totals_are_those_of_the_sandboxs_books(
     assert not {"MISSING_CHARGE", "LEDGER"} & closing.breaks_left(month)
 
 
+def test_each_stores_day_is_that_of_its_own_clock_to_the_last_minute(month: Month) -> None:
+    closing.every_day_is_the_stores_own(month)
+
+
 def test_the_feeds_have_come_in_whole_with_what_was_wrong_in_them_set_aside(month: Month) -> None:
     with month.engine.connect() as connection:
         bad = connection.execute(text("select distinct column_name, reason from feed_quarantine")).all()

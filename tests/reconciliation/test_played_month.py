@@ -1,4 +1,4 @@
-"""A whole month, March with its clock change, played at two stores: found, named, closed to the cent."""
+"""A whole month, March with its clock changes, played at three stores of as many zones: found, named, closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.reconciliation.played import closing, scene
-from tests.reconciliation.played.world import EAST, OWN
+from tests.reconciliation.played.world import EAST, NEW, OWN
 from tests.sandbox_fixtures import SandboxClient
 
 
@@ -24,8 +24,9 @@ def test_a_played_month_is_found_whole_and_closes_with_the_totals_of_the_sandbox
 ) -> None:
     with scene.played(
         database, sandbox, tmp_path, module_patch, first=date(2026, 3, 1), last=date(2026, 3, 31),
-        stores=(EAST, OWN), plain=2,
+        stores=(EAST, OWN, NEW), plain=2, opens={NEW: date(2026, 3, 27)},
     ) as month:  # fmt: skip
-        assert month.played["delivered"] == len(month.world.trips) > 31 * 4
+        assert month.played["delivered"] == len(month.world.trips) > 31 * 4 + 31 * 2 + 5 * 6
         closing.every_planted_break_is_found(month, tmp_path, capsys)
         closing.the_month_closes_and_its_totals_are_the_sandboxs(month, capsys)
+        closing.every_day_is_the_stores_own(month)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -59,15 +60,23 @@ def day_of(start: datetime) -> date:
     return min(start.astimezone(ZoneInfo(store[1])).date() for store in STORES)
 
 
-def write_goods(folder: Path, stores: Sequence[str], cents: Mapping[str, int], start: datetime) -> None:
+def write_goods(
+    folder: Path,
+    stores: Sequence[str],
+    cents: Mapping[str, int],
+    start: datetime,
+    *,
+    currencies: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Prices, promotions, taxes and the catalog of these stores; `cents` is what each SKU (SKU-000, …) costs.
 
-    Every tenth product is 15 % off, every other one is taxed; all of it holds from a month before `start`.
+    `currencies` by store, where it is not USD. Every tenth product is 15 % off, every other one is taxed; all of it
+    holds from a month before `start`.
     """
     (folder / "catalog").mkdir(parents=True, exist_ok=True)
     since, skus = _text(start - timedelta(days=30)), list(cents)
     prices = [
-        dict(zip(_PRICE, (store, sku, f"{cents[sku] / 100:.2f}", "USD", since, ""), strict=True))
+        dict(zip(_PRICE, (store, sku, f"{cents[sku] / 100:.2f}", currencies.get(store, "USD"), since, ""), strict=True))
         for store in stores
         for sku in skus
     ]

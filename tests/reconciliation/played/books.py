@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from backroom.reconciliation.pages import StoreDay
 from tests.reconciliation.played.player import Month
-from tests.reconciliation.played.world import OWN
+from tests.reconciliation.played.world import OWN, currency_of, zone_of
 
 ZERO = Decimal(0)
 Totals = dict[str, Decimal]
+Trip = dict[str, Any]
 
 
 def theirs(month: Month, store_id: str) -> Totals:
     """By the sandbox: what it priced, took, gave back, and was told of the till. No table of ours is read."""
     fate = month.world.fate
-    trips = [
-        one for one in month.sandbox.get("/sandbox/books", store=store_id)["trips"] if fate[_id(one)] != "UNPRICED"
-    ]
+    trips = [one for day in month.world.days(store_id) for one in priced(month, store_id, day)]
     till = {_id(one): Decimal(one["till"]) for one in month.sandbox.get("/sandbox/money")["trips"]}
-    lines = [line for trip in trips for line in trip["lines"]]
-    sold = {name: _sum(lines, name) for name in ("list_amount", "promotion_amount", "tax_amount", "total")}
     by_card = [trip for trip in trips if fate[_id(trip)] != "ASSOCIATE"]
     total = {_id(trip): _sum(trip["lines"], "total") for trip in by_card}
     if store_id == OWN:
-        of_all = month.sandbox.get("/sandbox/processor/books")["totals"]["USD"]
-        captured, begun, refunded = Decimal(of_all["captured"]), ZERO, Decimal(of_all["refunded"])
-        debts: Totals = {}
+        captured, refunded = _by_processor(month, by_card)
+        begun, debts = ZERO, Totals()
     else:
-        captured, refunded = _sum(by_card, "captured"), _sum(by_card, "refunded")
-        begun = _sum(by_card, "initiated") - captured
-        debts = {_id(trip): total[_id(trip)] - Decimal(trip["captured"]) for trip in by_card}
+        captured = {_id(trip): Decimal(trip["captured"]) for trip in by_card}
+        refunded = _sum(by_card, "refunded")
+        begun = _sum(by_card, "initiated") - sum(captured.values(), ZERO)
+        debts = {trip: total[trip] - captured[trip] for trip in total}
     given_up = sum((debt for trip, debt in debts.items() if fate[trip] == "FORGIVEN"), ZERO)
     charged_late = sum((debt for trip, debt in debts.items() if fate[trip] == "MISSING_CHARGE"), ZERO)
     debt, paid = sum(debts.values(), ZERO), sum((till[trip] for trip in debts), ZERO)
     # who paid a debt at the till that turned out to be captured has the card's money back
     returned = sum((till[trip] for trip, debt in debts.items() if not debt), ZERO)
-    # where shelf prices hold the tax, what is without it was sold
-    net = sold["total"] - sold["tax_amount"]
-    return {
-        "list": net + sold["promotion_amount"],
-        "promotions": sold["promotion_amount"],
-        "net": net,
-        "tax": sold["tax_amount"],
-        "total": sold["total"],
+    after = [_id(trip) for trip in by_card if _worked_on(month, trip).month > month.world.last.month]
+    return sold(trips) | {
         "by_card": sum(total.values(), ZERO),
-        "captured": captured,
+        "captured": sum(captured.values(), ZERO),
         "initiated": begun,
         "refunded": refunded,
         "debt": debt,
@@ -54,8 +48,48 @@ def theirs(month: Month, store_id: str) -> Totals:
         "written_off": given_up,
         "returned": returned,
         "charged_late": charged_late,
+        "captured_after": sum((captured[trip] for trip in after), ZERO),
         "owed": debt - (paid - returned) - given_up,
     }
+
+
+def priced(month: Month, store_id: str, day: date) -> list[Trip]:
+    """The sandbox's trips of that day of the store, but for those that we can't sell."""
+    found = month.sandbox.get("/sandbox/books", store=store_id, date=day.isoformat())["trips"]
+    return [one for one in found if month.world.fate[_id(one)] != "UNPRICED"]
+
+
+def sold(trips: list[Trip]) -> Totals:
+    """What trips of the sandbox come to. Where shelf prices hold the tax, what is without it was sold."""
+    lines = [line for trip in trips for line in trip["lines"]]
+    promotions, tax, total = (_sum(lines, name) for name in ("promotion_amount", "tax_amount", "total"))
+    net = total - tax
+    return {"list": net + promotions, "promotions": promotions, "net": net, "tax": tax, "total": total}
+
+
+def hours_of(trips: list[Trip]) -> Counter[int]:
+    """In which hour of the store's clock trips of the sandbox ended."""
+    ends = (datetime.fromisoformat(trip["ended_at"]).astimezone(ZoneInfo(zone_of(trip["store_id"]))) for trip in trips)
+    return Counter(ended.hour for ended in ends)
+
+
+def _by_processor(month: Month, trips: list[Trip]) -> tuple[Totals, Decimal]:
+    """What the sandbox's own processor took for each of these trips, and gave back for all."""
+    came_in = {one["shopping_trip_id"]: [entry["id"] for entry in one["entries"]] for one in month.world.trips}
+    payments = {one["subject"]: one for one in month.sandbox.get("/sandbox/processor/books")["payments"]}
+    captured, refunded = Totals(), ZERO
+    for trip in map(_id, trips):
+        its = [payments[one] for one in (trip, *came_in[trip]) if one in payments]
+        assert {one["currency"] for one in its} <= {currency_of(OWN)}
+        captured[trip], refunded = _sum(its, "captured"), refunded + _sum(its, "refunded")
+    return captured, refunded
+
+
+def _worked_on(month: Month, trip: Trip) -> date:
+    """The store's day on which its card is charged: not before the moment at which we next look."""
+    ended = datetime.fromisoformat(trip["ended_at"])
+    at = next(one for one in month.steps if one >= ended)
+    return at.astimezone(ZoneInfo(zone_of(trip["store_id"]))).date()
 
 
 def ours(period: StoreDay) -> Totals:
@@ -95,12 +129,16 @@ def ledger(period: StoreDay) -> Totals:
 
 
 def as_in_the_ledger(totals: Totals) -> Totals:
-    """The sandbox's totals under the names of `ledger`; what was charged late became a debt after the month."""
-    same = ("list", "promotions", "captured", "initiated", "written_off")
+    """The sandbox's totals under the names of `ledger`, which ends with the month.
+
+    What was charged late became a debt after it, and the last trips of the month were captured after it.
+    """
+    same = ("list", "promotions", "initiated", "written_off")
     return {name: totals[name] for name in same} | {
         "tax less refunds": totals["tax"] - totals["refunded"] + totals["returned"],
+        "captured": totals["captured"] - totals["captured_after"],
         "owed": totals["owed"] - totals["charged_late"],
-        "not charged yet": totals["charged_late"],
+        "not charged yet": totals["charged_late"] + totals["captured_after"],
     }
 
 
@@ -108,5 +146,5 @@ def _sum(rows: list[dict[str, Any]], name: str) -> Decimal:
     return sum((Decimal(row[name]) for row in rows), ZERO)
 
 
-def _id(trip: dict[str, Any]) -> str:
+def _id(trip: Trip) -> str:
     return str(trip["shopping_trip_id"])

@@ -22,7 +22,7 @@ from backroom.shoppers.registry import load_shoppers
 from backroom.stores.registry import load_stores
 from tests.reconciliation.conftest import Books
 from tests.reconciliation.played.player import Month, connector
-from tests.reconciliation.played.world import OWN, MonthWorld, make
+from tests.reconciliation.played.world import OWN, MonthWorld, currency_of, make
 from tests.sandbox_fixtures import SandboxClient
 
 SETTINGS = {
@@ -35,13 +35,13 @@ SETTINGS = {
 @contextmanager
 def played(
     engine: Engine, sandbox: SandboxClient, folder: Path, patch: pytest.MonkeyPatch, *, first: date, last: date,
-    stores: tuple[str, ...], plain: int,
+    stores: tuple[str, ...], plain: int, opens: dict[str, date] | None = None,
 ) -> Iterator[Month]:  # fmt: skip
     """The month with every break in it, on the morning on which each of them is late, all its days reconciled."""
     for name, value in (SETTINGS | {"BACKROOM_SANDBOX_PROCESSOR_URL": sandbox.url}).items():
         patch.setenv(name, value)
     settings.cache_clear()
-    world = make(folder, first=first, last=last, stores=stores, plain=plain)
+    world = make(folder, first=first, last=last, stores=stores, plain=plain, opens=opens)
     start = datetime.combine(first, time(), UTC)
     with engine.begin() as connection:
         load_stores(connection, folder / "stores.json")
@@ -79,7 +79,8 @@ def post_wrongly(month: Month, trip: str, amount: str) -> None:
     """A posting that no purchase is behind; of the opposite amount it is mended."""
     of = next(one for one in month.world.trips if one["shopping_trip_id"] == trip)
     with month.engine.begin() as connection:
-        books, day = Books(connection, of["store_id"]), date.fromisoformat(of["business_date"])
+        store = of["store_id"]
+        books, day = Books(connection, store, currency_of(store)), date.fromisoformat(of["business_date"])
         opposite = amount.removeprefix("-") if amount.startswith("-") else f"-{amount}"
         books.post(trip, day=day, sales=opposite, write_off=amount)
 
