@@ -15,7 +15,7 @@ from moto import mock_aws
 from sqlalchemy import Engine, text
 
 from backroom.cli import main
-from backroom.errors import ConfigurationError
+from backroom.errors import BackroomError, ConfigurationError
 from backroom.reconciliation import delivery, month_delivery, months, wanted_reports
 from backroom.reconciliation.delivery import Clients
 from backroom.settings import settings
@@ -218,8 +218,17 @@ def test_what_staff_want_waits_until_the_settings_name_a_place_and_says_what_it_
     with pytest.RaisesGroup(ClientError):
         run(bucket="nowhere")
     assert state() == ("FAILED", "NoSuchBucket; the log of the task deliver_months says more")
+    with database.begin() as connection:
+        (row,) = [row for row in wanted_reports.listed(connection).rows if row["store_id"] == "EAST"]
+        wanted_reports.withdraw(connection, row["wanted_id"], by="fay", now=APRIL)
+    assert run(bucket="finance") == []
+    assert state()[0] == "WITHDRAWN"
+    with database.begin() as connection:
+        connection.execute(text("update report_wanted set withdrawn_at = null where store_id = 'EAST'"))
     assert run(bucket="finance") == ["2026-03-02_2026-03-02/EAST"]
     assert state() == ("DELIVERED", None)
+    with database.begin() as connection, pytest.raises(BackroomError, match="does not wait"):
+        wanted_reports.withdraw(connection, row["wanted_id"], by="fay", now=APRIL)
     assert destination() == wanted_reports.Destination(APRIL, stores=True, announces=False)
     assert run(bucket="finance") == []
 

@@ -84,6 +84,18 @@ def want_range() -> Answer | tuple[str, int]:
     return do(act, then=url_for("reports.runs"), shown_again=runs)
 
 
+@blueprint.post("/reports/wanted/<int:wanted_id>/withdraw")
+@needs(Permission.SEND_REPORTS)
+def withdraw(wanted_id: int) -> Answer | tuple[str, int]:
+    """No run tries any more to store and announce it."""
+
+    def act(connection: Connection) -> str:
+        wanted_reports.withdraw(connection, wanted_id, by=member().name, now=now())
+        return "It is withdrawn: no run tries it any more."
+
+    return do(act, then=url_for("reports.runs"), shown_again=runs)
+
+
 def _what_becomes_of_it(destination: Destination | None) -> str:
     """As far as the newest run of the reconciliation has told, which alone knows its settings."""
     if destination is None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
 )
 
 from backroom.db.metadata import Amount, Identifier, Instant, Json, metadata
@@ -216,11 +217,13 @@ report_wanted = Table(
     Column("delivered_at", Instant, comment="stored and announced, as far as the settings say where"),
     Column("failed_at", Instant, comment="when it was last tried and not delivered"),
     Column("failure", Text, comment="what went wrong then"),
+    Column("withdrawn_at", Instant, comment="since when no run tries it any more"),
+    Column("withdrawn_by", Text),
 )
 Index(
     "ix_report_wanted_due",
     report_wanted.c.wanted_id,
-    postgresql_where=report_wanted.c.delivered_at.is_(None),
+    postgresql_where=and_(report_wanted.c.delivered_at.is_(None), report_wanted.c.withdrawn_at.is_(None)),
 )
 
 report_destination = Table(

@@ -1,7 +1,8 @@
 """Reports of any days that staff want stored and announced: asked for in the console, which reaches no AWS itself.
 
 The next run of the DAG `reconciliation` writes and delivers them. One that fails is made up for by the run after; what
-went wrong is kept with it. Where the run's settings name no place for reports, what is wanted waits until they do.
+went wrong is kept with it. Where the run's settings name no place for reports, what is wanted waits until they do. What
+is not wanted any more is withdrawn, and stays in the list.
 Only the run knows its settings, so it leaves word of them for whoever asks (`Destination`).
 """
 
@@ -31,8 +32,9 @@ _TELL: Final = text("""
 # A failure that is older than the settings' last word is told all the same: no run has made up for it.
 _LISTED: Final = """
     select w.wanted_id, w.store_id, w.first_day, w.last_day, w.wanted_by, w.wanted_at, w.delivered_at, w.failed_at,
-           w.failure,
+           w.failure, w.withdrawn_at, w.withdrawn_by,
            case when w.delivered_at is not null then 'DELIVERED'
+                when w.withdrawn_at is not null then 'WITHDRAWN'
                 when exists (select from report_destination d where not d.stores and not d.announces)
                      then 'WAITS_FOR_SETTINGS'
                 when w.failed_at is not null then 'FAILED'
@@ -81,10 +83,34 @@ def want(connection: Connection, *, store_id: str | None, first: date, last: dat
     )
 
 
+def withdraw(connection: Connection, wanted_id: int, *, by: str, now: datetime) -> None:
+    """No run tries it any more; `now` in UTC. Audited. Raises BackroomError where it does not wait for one.
+
+    A run that has begun with it meanwhile goes on.
+    """
+    table = report_wanted.c
+    row = connection.execute(
+        update(report_wanted)
+        .where(table.wanted_id == wanted_id, table.delivered_at.is_(None), table.withdrawn_at.is_(None))
+        .values(withdrawn_at=now, withdrawn_by=by)
+        .returning(table.store_id, table.first_day, table.last_day)
+    ).one_or_none()
+    if row is None:
+        raise BackroomError(f"report {wanted_id} does not wait: it was delivered or withdrawn, or was never asked for")
+    trail.record(
+        connection,
+        at=now,
+        actor=by,
+        action="report.withdraw",
+        subject=f"{row.store_id or on_demand.COMPANY} {row.first_day} {row.last_day}",
+        reason="not to be stored and announced any more",
+    )
+
+
 def listed(connection: Connection, *, after: str = "", size: int = 10) -> Page:
     """What was asked for, the newest first, and the `state` of each.
 
-    DELIVERED; WAITS_FOR_SETTINGS: the newest run knew no place for reports; FAILED: the next run tries it again;
+    DELIVERED; WITHDRAWN; WAITS_FOR_SETTINGS: the newest run knew no place for reports; FAILED: the next run tries it again;
     WAITS_FOR_RUN.
     """
     return page(connection, _LISTED, {}, _NEWEST, after=after, size=size)
@@ -108,7 +134,8 @@ def due(connection: Connection, *, now: datetime) -> list[Wanted]:
         return []
     table = report_wanted.c
     query = select(table.wanted_id, table.store_id, table.first_day, table.last_day)
-    rows = connection.execute(query.where(table.delivered_at.is_(None)).order_by(table.wanted_id))
+    undelivered = query.where(table.delivered_at.is_(None), table.withdrawn_at.is_(None))
+    rows = connection.execute(undelivered.order_by(table.wanted_id))
     return [Wanted(*row) for row in rows]
 
 

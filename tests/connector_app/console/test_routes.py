@@ -51,6 +51,7 @@ def path_of(rule: Rule, world: World) -> str:
     values = {
         "case_id": world.ids["parked"], "break_id": world.ids["break"], "request_id": world.ids["refund"],
         "refused_id": world.ids["refused"], "run_id": world.ids["run"], "kind": "html", "filename": "console.css",
+        "wanted_id": 0,
         "month": f"{DAY:%Y-%m}", "store": "STORE-002", "first": DAY, "last": DAY, "stem": "company",
         "name": "STORE-002.html",
         "trip": world.trips[{"carts": "bad", "charges": "parked"}.get(rule.endpoint.split(".")[0], "debt")],

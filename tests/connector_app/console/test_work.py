@@ -203,6 +203,23 @@ def test_a_report_of_any_days_is_asked_for_and_no_other_role_may(console: Consol
     assert console.as_("sam").post("/reports/range", "/", first=f"{DAY}", last=f"{DAY}").status_code == 403
 
 
+def test_a_report_that_waits_is_withdrawn_once(console: Console, world: World) -> None:
+    fay = console.as_("fay")
+    fay.post("/reports/range", "/reports", first=f"{DAY}", last=f"{DAY}", of="STORE-002")
+    ((wanted_id,),) = world.rows("select max(wanted_id) from report_wanted")
+    path = f"/reports/wanted/{wanted_id}/withdraw"
+    assert path in fay.get("/reports").text
+    assert console.as_("sam").post(path, "/").status_code == 403
+    assert "no run tries it any more" in said(fay, fay.post(path, "/reports"))
+    page = fay.get("/reports").text
+    assert (">Withdrawn</span>" in page, path in page) == (True, False)
+    again = fay.post(path, "/reports")
+    assert (again.status_code, f"report {wanted_id} does not wait" in again.text) == (409, True)
+    assert world.rows(
+        "select actor, subject from audit_entry where action = 'report.withdraw'"
+    ) == [("fay", f"STORE-002 {DAY} {DAY}")]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("stores", "announces", "note", "done", "state"),
     [
