@@ -94,7 +94,9 @@ def _of_refunds(order: Order, refunded: Refunded, *, asked: Decimal, currency: s
         return "no refund of ours is known for this trip"
     begun = shown(refunded.card_begun, currency)
     if order.refunded == refunded.card:
-        return f"our refunds of {begun} have begun, and Amazon's order is late to show them; their cases ask what is true"
+        return (
+            f"our refunds of {begun} have begun, and Amazon's order is late to show them; their cases ask what is true"
+        )
     if order.refunded == refunded.card + refunded.card_begun:
         return f"Amazon's order shows what our refunds come to, and {begun} of them is late to become final"
     return "what we asked Amazon to give back is not what its order shows"
