@@ -110,8 +110,8 @@ def withdraw(connection: Connection, wanted_id: int, *, by: str, now: datetime) 
 def listed(connection: Connection, *, after: str = "", size: int = 10) -> Page:
     """What was asked for, the newest first, and the `state` of each.
 
-    DELIVERED; WITHDRAWN; WAITS_FOR_SETTINGS: the newest run knew no place for reports; FAILED: the next run tries it again;
-    WAITS_FOR_RUN.
+    DELIVERED; WITHDRAWN; WAITS_FOR_SETTINGS: the newest run knew no place for reports; FAILED: the next run tries it
+    again; WAITS_FOR_RUN.
     """
     return page(connection, _LISTED, {}, _NEWEST, after=after, size=size)
 
