@@ -17,19 +17,15 @@ TABLE = """
 """
 COMMENT = "comment on column payment_status_news.shopping_trip_id is 'Amazon may not know the truth about its payment'"
 
-# Once a statement: charges are worked on many at a time, and a trigger of each row would cost a tenth of that. Where
-# Amazon keeps the balance is not asked here: it may begin to, in a transaction that does not see this one.
-OF_TRIPS = """
-    create function payment_status_of_{table}_{event}() returns trigger
-    language plpgsql security definer set search_path = public, pg_temp as $$
+# It runs once for each trip that is worked on, and is as cheap as can be: all names are qualified, since a search path of
+# its own would be set and reset each time. Where Amazon keeps the balance is not asked here: it may begin to, in a
+# transaction that does not see this one.
+OF_A_TRIP = """
+    create function payment_status_is_news() returns trigger language plpgsql security definer as $$
     begin
-        insert into payment_status_news (shopping_trip_id) select is_now.shopping_trip_id from {rows} where {when};
+        insert into public.payment_status_news (shopping_trip_id) values (new.shopping_trip_id);
         return null;
     end $$
-"""
-ON_TRIPS = """
-    create trigger payment_status_{event} after {event} on {table} referencing {tables}
-    for each statement execute function payment_status_of_{table}_{event}()
 """
 OF_A_STORE = """
     create function payment_status_of_store_is_news() returns trigger
@@ -41,21 +37,11 @@ OF_A_STORE = """
     end $$
 """
 BEGUN = "{row}.state in ('INITIATED', 'FINAL')"
-# table, its key, when a new row is news, and what of a changed one
+# table, when a new row is news, and what of a changed one
 TABLES = (
-    (
-        "charge",
-        "shopping_trip_id",
-        "{row}.captured > 0",
-        "({row}.store_id, {row}.currency, {row}.total, {row}.captured, {row}.capture_initiated)",
-    ),
-    (
-        "debt",
-        "shopping_trip_id",
-        "true",
-        "({row}.amount, {row}.paid, {row}.reduced, {row}.written_off, {row}.returned, {row}.forgiven_at)",
-    ),
-    ("refund", "refund_id", BEGUN, f"({BEGUN}, {{row}}.amount, {{row}}.instrument)"),
+    ("charge", "{row}.captured > 0", ("store_id", "currency", "total", "captured", "capture_initiated")),
+    ("debt", "true", ("amount", "paid", "reduced", "written_off", "returned", "forgiven_at")),
+    ("refund", BEGUN, ("state", "amount", "instrument")),
 )
 
 # All that may be untold of what is there: every trip but those paid in full of which one report, accepted, says so.
@@ -79,17 +65,15 @@ def upgrade() -> None:
     op.execute(COMMENT)
     op.execute("grant select on payment_status_news to backroom_reader, backroom_pipeline, backroom_console")
     op.execute("grant insert, delete on payment_status_news to backroom_pipeline")
+    op.execute(OF_A_TRIP)
     op.execute(OF_A_STORE)
-    for table, key, news, told in TABLES:
-        was, now = told.format(row="was"), told.format(row="is_now")
-        _watch(table, "insert", "new table as new_rows", "new_rows is_now", news.format(row="is_now"))
-        _watch(
-            table,
-            "update",
-            "old table as old_rows new table as new_rows",
-            f"new_rows is_now join old_rows was using ({key})",
-            f"{was} is distinct from {now}",
+    for table, news, told in TABLES:
+        _watch(table, "insert", news.format(row="new"))
+        was, now = (
+            ", ".join(BEGUN.format(row=row) if name == "state" else f"{row}.{name}" for name in told)
+            for row in ("old", "new")
         )
+        _watch(table, f"update of {', '.join(told)}", f"({was}) is distinct from ({now})")
     op.execute(
         "create trigger payment_status_strategy after update on store for each row"
         " when (old.risk_strategy is distinct from new.risk_strategy)"
@@ -98,14 +82,14 @@ def upgrade() -> None:
     op.execute(FIRST)
 
 
-def _watch(table: str, event: str, tables: str, rows: str, when: str) -> None:
-    op.execute(OF_TRIPS.format(table=table, event=event, rows=rows, when=when))
-    op.execute(ON_TRIPS.format(table=table, event=event, tables=tables))
+def _watch(table: str, events: str, when: str) -> None:
+    op.execute(
+        f"create trigger payment_status_{events.partition(' ')[0]} after {events} on {table} for each row when ({when})"
+        " execute function payment_status_is_news()"
+    )
 
 
 def downgrade() -> None:
     op.execute("drop function payment_status_of_store_is_news() cascade")
-    for table, *_ in TABLES:
-        for event in ("insert", "update"):
-            op.execute(f"drop function payment_status_of_{table}_{event}() cascade")
+    op.execute("drop function payment_status_is_news() cascade")
     op.drop_table("payment_status_news")
