@@ -17,8 +17,8 @@ TABLE = """
 """
 COMMENT = "comment on column payment_status_news.shopping_trip_id is 'Amazon may not know the truth about its payment'"
 
-# It runs once for each trip that is worked on, and is as cheap as can be: all names are qualified, since a search path of
-# its own would be set and reset each time. Where Amazon keeps the balance is not asked here: it may begin to, in a
+# It runs once for each trip that is worked on, and is as cheap as can be: all names are qualified, since a search path
+# of its own would be set and reset each time. Where Amazon keeps the balance is not asked here: it may begin to, in a
 # transaction that does not see this one.
 OF_A_TRIP = """
     create function payment_status_is_news() returns trigger language plpgsql security definer as $$
