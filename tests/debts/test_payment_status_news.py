@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -81,6 +82,23 @@ def test_where_amazon_begins_to_keep_the_balance_it_is_told_of_the_trips_that_ar
         "update store set risk_strategy = 'AMAZON_MANAGED' where store_id = :store", store=feedback.debts.store_id
     )
     feedback.run(NOON + hours(1))
+    assert feedback.told(trip) == [("12.30", "0.00")]
+
+
+@pytest.mark.parametrize("feedback", ["RETAILER_MANAGED"], indirect=True)
+def test_a_trip_that_comes_while_amazon_begins_to_keep_the_balance_is_told(feedback: Feedback) -> None:
+    """A run that does not see the store's change yet must not take the trip's news out."""
+    with ThreadPoolExecutor(1) as aside, feedback.debts.engine.connect() as changing:
+        changing.execute(
+            text("update store set risk_strategy = 'AMAZON_MANAGED' where store_id = :store"),
+            {"store": feedback.debts.store_id},
+        )
+        trip = feedback.debts.owe()
+        run = aside.submit(feedback.run, NOON + minutes(5))
+        wait([run], timeout=0.5)
+        changing.commit()
+        run.result()
+    feedback.run(NOON + minutes(6))
     assert feedback.told(trip) == [("12.30", "0.00")]
 
 

@@ -128,22 +128,6 @@ def test_money_taken_for_a_cart_that_was_never_charged_is_over_captured(books: B
     assert books.breaks() == [("BAD", 0, "OVER_CAPTURED")]
 
 
-@pytest.mark.parametrize(("state", "initiated"), [("PARKED", "8.12"), ("PARKED", "8.00"), ("CANCELLED", "8.12")])
-def test_a_capture_that_only_an_incomplete_order_shows_is_no_second_break_where_we_had_begun_it(
-    books: Books, state: str, initiated: str
-) -> None:
-    """No evidence is taken from such an order: what it shows is the same trouble. More than that is told."""
-    trip = books.trip(state=state, captured="0", order="SETTLED", debt="8.12" if state == "CANCELLED" else None)
-    books.change("amazon_order", trip, incomplete=True, captured=Decimal("8.12"))
-    books.change("charge", trip, capture_initiated=Decimal(initiated))
-    books.post(trip, card_clearing_initiated=initiated, shopper_receivable=f"-{initiated}")
-    books.reconcile()
-    told = {(trip, 0, "INCOMPLETE_ORDER")} | (
-        set() if (state, initiated) == ("PARKED", "8.12") else {(trip, 0, "OVER_CAPTURED")}
-    )
-    assert set(books.breaks()) == told
-
-
 def test_a_difference_says_how_much_theirs_is_above_ours(books: Books) -> None:
     trip = books.trip(*TWO)
     books.change_line(trip, 2, tax=Decimal("0.20"))

@@ -223,8 +223,13 @@ def test_what_staff_want_waits_until_the_settings_name_a_place_and_says_what_it_
         wanted_reports.withdraw(connection, row["wanted_id"], by="fay", now=APRIL)
     assert run(bucket="finance") == []
     assert state()[0] == "WITHDRAWN"
+    in_its_list = wanted_reports.Wanted(row["wanted_id"], "EAST", DAY, DAY)  # of a run that began before
+    assert wanted_reports.deliver(database, aws, in_its_list, folder=home / "aside", now=APRIL) is None
+    assert not (home / "aside").exists()
     with database.begin() as connection:
-        connection.execute(text("update report_wanted set withdrawn_at = null where store_id = 'EAST'"))
+        connection.execute(
+            text("update report_wanted set withdrawn_at = null, withdrawn_by = null where store_id = 'EAST'")
+        )
     assert run(bucket="finance") == ["2026-03-02_2026-03-02/EAST"]
     assert state() == ("DELIVERED", None)
     with database.begin() as connection, pytest.raises(BackroomError, match="does not wait"):

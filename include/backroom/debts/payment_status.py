@@ -6,7 +6,7 @@ refund never looks like a debt; what was forgiven likewise. What was written off
 is told of only when all of its total is either taken for good or a debt: nothing is reported settled that is not.
 
 Looked at are the trips in `payment_status_news`. Triggers put a trip in with each change of what its figures are made
-of, in the transaction of the change; it is taken out once nothing is under way and Amazon knows what is true.
+of, in the transaction of the change; it is taken out once nothing is under way and nothing is to be told.
 """
 
 from __future__ import annotations

@@ -26,10 +26,7 @@ def judge_capture(verdict: Verdict, charge: Charge, order: Order, *, deadlines: 
         return
     settled_by = charge.changed_at + deadlines.evidence
     waits = now < settled_by
-    if order.captured > charge.captured and _no_evidence_yet(charge, order):
-        captured = shown(order.captured, verdict.currency)
-        verdict.notes.append(f"Amazon's order shows {captured} captured, which is evidence once it is whole")
-    elif order.captured > charge.captured:
+    if order.captured > charge.captured:
         heard = charge.state in MONEY_IN_FLIGHT and order.captured <= charge.total
         verdict.wait_or_add(
             "Amazon's order shows the capture; the charge takes it in with its next run" if heard and waits else None,
@@ -62,17 +59,25 @@ def judge_capture(verdict: Verdict, charge: Charge, order: Order, *, deadlines: 
         )
 
 
-def _no_evidence_yet(charge: Charge, order: Order) -> bool:
-    """Whether the charge lacks this capture only because no evidence is taken from an order that is not whole."""
-    open_still = charge.state in MONEY_IN_FLIGHT or charge.state == "PARKED"
-    return order.incomplete and open_still and order.captured <= charge.captured + charge.initiated
-
-
 def judge_refunds(verdict: Verdict, order: Order, refunded: Refunded, *, deadlines: Deadlines, now: datetime) -> None:
-    """What Amazon has given back, against what our refunds have booked: those that are final, and those begun."""
-    if order.refunded is None or (order.refunded == refunded.card and not refunded.card_begun):
-        if refunded.card_on_its_way:
-            verdict.notes.append(f"{shown(refunded.card_on_its_way, verdict.currency)} of refunds are on their way")
+    """What Amazon has given back, against what our refunds have booked: those that are final, and those begun.
+
+    One that has begun and is not shown yet holds nothing up until it is late: its trip's month may close meanwhile.
+    """
+    if order.refunded is None or order.refunded == refunded.card:
+        on_its_way = shown(refunded.card_on_its_way, verdict.currency)
+        late = refunded.begun_at is not None and now >= refunded.begun_at + deadlines.refund
+        if order.refunded is not None and refunded.card_begun and late:
+            verdict.wait_or_add(
+                None,
+                Kind.REFUND,
+                refunded.card + refunded.card_begun,
+                order.refunded,
+                f"refunds of ours of {on_its_way} are on their way, and Amazon's order is late to show those that have"
+                " begun; the refund's page says what is being done",
+            )
+        elif refunded.card_on_its_way:
+            verdict.notes.append(f"{on_its_way} of refunds are on their way")
         return
     asked = refunded.card + refunded.card_on_its_way
     due = (refunded.last_at or order.updated_at) + deadlines.refund
@@ -92,12 +97,8 @@ def judge_refunds(verdict: Verdict, order: Order, refunded: Refunded, *, deadlin
 def _of_refunds(order: Order, refunded: Refunded, *, asked: Decimal, currency: str) -> str:
     if not asked:
         return "no refund of ours is known for this trip"
-    begun = shown(refunded.card_begun, currency)
-    if order.refunded == refunded.card:
-        return (
-            f"our refunds of {begun} have begun, and Amazon's order is late to show them; their cases ask what is true"
-        )
     if order.refunded == refunded.card + refunded.card_begun:
+        begun = shown(refunded.card_begun, currency)
         return f"Amazon's order shows what our refunds come to, and {begun} of them is late to become final"
     return "what we asked Amazon to give back is not what its order shows"
 

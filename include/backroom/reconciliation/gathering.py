@@ -99,7 +99,8 @@ _REFUNDED: Final = f"""
                where r.instrument = 'CAPTURE' and (r.state in ('UNKNOWN', 'DUE', 'WAITING') or {BEGUN})), 0)
                as card_on_its_way,
            coalesce(sum(r.amount) filter (where q.is_return and r.state = 'FINAL'), 0) as returned,
-           max(coalesce(r.final_at, r.initiated_at, q.requested_at)) as last_at
+           max(coalesce(r.final_at, r.initiated_at, q.requested_at)) as last_at,
+           min(r.initiated_at) filter (where r.instrument = 'CAPTURE' and {BEGUN}) as begun_at
     from day_trip join refund r using (shopping_trip_id) join refund_request q using (request_id)
     where r.store_id = :store_id
     group by r.shopping_trip_id
@@ -163,7 +164,7 @@ select trip.shopping_trip_id, store.currency as store_currency, store.test, 'FIL
        coalesce(r.of_sale, 0) as refunded_of_sale, coalesce(r.paid_back, 0) as paid_back,
        coalesce(r.card_final, 0) as card_refunded, coalesce(r.card_begun, 0) as card_refund_begun,
        coalesce(r.card_on_its_way, 0) as card_refund_on_its_way,
-       coalesce(r.returned, 0) as returned, r.last_at as refunded_at,
+       coalesce(r.returned, 0) as returned, r.last_at as refunded_at, r.begun_at as card_refund_begun_at,
        paid_out.captured as paid_out, coalesce(paid_out.refunded, 0) as paid_out_refunds,
        paid_out.currency as paid_out_currency, coalesce(paid_out.currencies, 0) as paid_out_currencies,
        coalesce(b.sales, 0) as booked_sales, coalesce(b.promotions, 0) as booked_promotions,

@@ -1,5 +1,6 @@
 """Old days that something new is known about: rows of trips with open breaks, written since their day was looked at.
 
+So are trips with a refund by their card that has not come to an end: when it is late, its case is what is new.
 A write-off that stands in the books is watched like an open break: what comes after all takes it back.
 
 Each version of a row bears the number of the transaction that wrote it (`xmin`), and each run keeps the number below
@@ -40,6 +41,11 @@ _DAYS: Final = f"""
                or b.kind = 'REFUND' and b.resolution in ('WRITTEN_OFF', 'FORCE_MATCHED')
                or b.resolution = 'WRITTEN_OFF' and (
                    select sum(e.given_up) from reconciliation_break_event e where e.break_id = b.break_id) <> 0)
+        union
+        select p.business_date, p.shopping_trip_id, looked.read_up_to
+        from refund r join purchase p using (shopping_trip_id) join looked using (business_date)
+        where r.store_id = :store_id and p.store_id = :store_id and r.instrument = 'CAPTURE'
+          and r.state not in ('FINAL', 'REFUSED', 'DROPPED')
     )
     select distinct business_date from old o
     where read_up_to is null or {" or ".join(f"exists (select from {source} and {_NEWER})" for source in _SOURCES)}
@@ -48,8 +54,8 @@ _DAYS: Final = f"""
 
 
 def days(connection: Connection, *, store_id: str, before: date) -> list[date]:
-    """The store's days before that one with something new about the trip of a break.
+    """The store's days before that one with something new about the trip of a break, or of a refund under way.
 
-    Of one that is open, or given up in the books, or that a person has decided and that is about refunds.
+    Of a break that is open, or given up in the books, or that a person has decided and that is about refunds.
     """
     return list(connection.execute(text(_DAYS), {"store_id": store_id, "before": before}).scalars())

@@ -92,6 +92,7 @@ def _trip(row: RowMapping, token_life: timedelta) -> Trip:
             card_on_its_way=row["card_refund_on_its_way"],
             returned=row["returned"],
             last_at=row["refunded_at"],
+            begun_at=row["card_refund_begun_at"],
         ),
         paid_out=_paid_out(row),
         matched_by=row["matched_by"],

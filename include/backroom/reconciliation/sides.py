@@ -83,6 +83,7 @@ class Refunded:
     card_on_its_way: Decimal = ZERO  # asked for, not final, begun or not
     returned: Decimal = ZERO  # of a second payment, final
     last_at: datetime | None = None
+    begun_at: datetime | None = None  # the first of those in card_begun
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ report_wanted = Table(
     Column("failure", Text, comment="what went wrong then"),
     Column("withdrawn_at", Instant, comment="since when no run tries it any more"),
     Column("withdrawn_by", Text),
+    CheckConstraint("(withdrawn_at is null) = (withdrawn_by is null)", name="withdrawn"),
 )
 Index(
     "ix_report_wanted_due",

@@ -142,10 +142,12 @@ def due(connection: Connection, *, now: datetime) -> list[Wanted]:
 def deliver(engine: Engine, aws: Clients, wanted: Wanted, *, folder: Path, now: datetime) -> Delivered | None:
     """Writes that report into `folder`, stores and announces it; `now` in UTC. As delivery.deliver.
 
-    What goes wrong is kept with what is wanted, and raised.
+    Nothing of it where it was withdrawn meanwhile. What goes wrong is kept with what is wanted, and raised.
     """
     try:
         with engine.begin() as connection:
+            if not _still(connection, wanted):
+                return None
             written = on_demand.write(
                 connection, store_id=wanted.store_id, first=wanted.first, last=wanted.last, folder=folder
             )
@@ -156,6 +158,12 @@ def deliver(engine: Engine, aws: Clients, wanted: Wanted, *, folder: Path, now: 
     if delivered is not None:
         _keep(engine, wanted, delivered_at=now, failed_at=None, failure=None)
     return delivered
+
+
+def _still(connection: Connection, wanted: Wanted) -> bool:
+    table = report_wanted.c
+    query = select(table.withdrawn_at.is_(None)).where(table.wanted_id == wanted.wanted_id)
+    return bool(connection.execute(query).scalar_one())
 
 
 def _in_words(error: Exception) -> str:

@@ -12,6 +12,10 @@ DUE = "CREATE INDEX ix_report_wanted_due ON report_wanted (wanted_id) WHERE deli
 
 def upgrade() -> None:
     op.execute("alter table report_wanted add column withdrawn_at timestamptz, add column withdrawn_by text")
+    op.execute(
+        "alter table report_wanted add constraint ck_report_wanted_withdrawn"
+        " check ((withdrawn_at is null) = (withdrawn_by is null))"
+    )
     op.execute("comment on column report_wanted.withdrawn_at is 'since when no run tries it any more'")
     op.execute("grant update (withdrawn_at, withdrawn_by) on report_wanted to backroom_console")
     op.execute("drop index ix_report_wanted_due")
