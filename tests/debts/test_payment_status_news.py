@@ -39,6 +39,8 @@ CHANGES: dict[str, tuple[dict[str, Any], str, tuple[str, str]]] = {
     "forgiven": (OWED | {"written_off": True}, f"update debt set forgiven_at = opened_at {OF_IT}", ("10.00", "10.00")),
     "refund begun": (PAID | {"refund": "DUE"}, f"update refund set state = 'INITIATED' {OF_IT}", ("10.30", "10.30")),
     "refund undone": (PAID | {"refund": "FINAL"}, f"update refund set state = 'REFUSED' {OF_IT}", ("12.30", "12.30")),
+    "refund of a debt": (PAID | {"refund": "FINAL"}, f"update refund set instrument = 'DEBT' {OF_IT}",
+                         ("12.30", "12.30")),
     "refund less": (PAID | {"refund": "FINAL"}, f"update refund set amount = 1 {OF_IT}", ("11.30", "11.30")),
 }  # fmt: skip
 
