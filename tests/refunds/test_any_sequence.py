@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, example, given, settings
+from hypothesis import HealthCheck, Phase, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from backroom.debts import payoff
@@ -73,6 +73,7 @@ class Run:
         amazon.script = replies(adjust=adjusted("APPROVED", f"{captured:f}"))
         self.trip = till.sold(("2", "8.15"), ("1", "4.15"))
         till.capture(self.trip)
+        assume(till.charge(self.trip)["captured"] == captured)  # a call that the machine cuts leaves it unknown
         self.theirs = GivesBack(captured)
         amazon.script = self.theirs.script
         self.asked = ZERO
