@@ -66,6 +66,8 @@ def test_a_day_whose_files_are_not_all_in_says_so(shop: Books, capsys: pytest.Ca
         (("day", "--store", "NOWHERE", "--date", "2026-03-02"), "there is no store NOWHERE"),
         (("day", "--store", "SHOP-1", "--date", "yesterday"), "--date: 'yesterday' is not a day"),
         (("day", "--store", "SHOP-1", "--date", "2026-03-02", "--now", "noon"), "--now: 'noon' is not an instant"),
+        (("breaks", "--kind", "nonsense"), "no kind of break is called NONSENSE; there are CURRENCY, "),
+        (("report", "--date", "2026-03-02", "--store", "NOWHERE"), "NOWHERE was not reconciled from 2026-03-02"),
         (("report", "--date", "2020-01-01"), "no store has been reconciled for 2020-01-01"),
     ],
 )

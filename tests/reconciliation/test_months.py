@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from backroom.ledger.book import POSTING_LOCK
-from backroom.reconciliation import months, periods, report
+from backroom.reconciliation import breaks, months, periods, report
 from backroom.reconciliation.days import unsettled_days
 from backroom.reconciliation.months import CloseRefused
 from backroom.reconciliation.runs import reconcile_day
@@ -127,6 +127,27 @@ def test_a_month_does_not_close_without_days_that_only_amazon_knows(books: Books
     books.change("amazon_order", lost, business_date=date(2026, 2, 9))
     with pytest.raises(CloseRefused, match="can't be closed: an earlier month is open"):
         _close(books)
+
+
+@pytest.mark.parametrize("with_breaks", [False, True])
+def test_a_decided_break_is_in_no_months_way_once_its_day_is_judged_again_and_its_files_say_so(
+    books: Books, with_breaks: bool
+) -> None:
+    books.change("amazon_order", books.trip(), captured=Decimal("9.00"))
+    books.reconcile()
+    next_year = date(2027, 3, 9)
+    (row,) = breaks.listed(books.connection, breaks.Filter(state="OPEN", store_id=books.store_id), now=APRIL)
+    breaks.force_match(books.connection, row["break_id"], by="fay", reason="it is the same", now=APRIL)
+    with pytest.raises(
+        CloseRefused, match=r"closed: changed since they were reconciled: 2026-03-02 \(the next run[^;]*$"
+    ):
+        _close(books, with_breaks=with_breaks)
+    assert unsettled_days(books.connection, store_id=books.store_id, before=next_year) == [DAY]
+    books.reconcile()
+    assert unsettled_days(books.connection, store_id=books.store_id, before=next_year) == []
+    _close(books, with_breaks=with_breaks)
+    kept = months.of_month(books.connection, store_id=books.store_id, month=MARCH)
+    assert (kept.breaks_open, kept.breaks, kept.matched) == (0, [], 1)
 
 
 def test_a_month_closes_with_its_breaks_where_that_is_said(books: Books) -> None:

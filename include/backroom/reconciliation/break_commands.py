@@ -18,6 +18,7 @@ from backroom.db.engine import check_reachable, engine, transaction
 from backroom.errors import BackroomError
 from backroom.reconciliation import breaks
 from backroom.reconciliation.breaks import Filter
+from backroom.reconciliation.verdict import Kind
 
 JSON = typer.Option(False, "--json", help="for machines")
 REASON = typer.Option(..., "--reason", help="why; kept in the audit trail", callback=needed)
@@ -48,6 +49,9 @@ def list_breaks(
     as_json: bool = JSON,
 ) -> None:
     """List the breaks, the newest day first. Exits 1 where any of them is open."""
+    if unknown := {one.upper() for one in kind} - set(Kind):
+        known = ", ".join(sorted(Kind))
+        raise BackroomError(f"no kind of break is called {', '.join(sorted(unknown))}; there are {known}")
     check_reachable(engine())
     day = _date(date_) if date_ else None
     which = Filter(

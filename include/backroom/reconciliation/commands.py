@@ -96,10 +96,10 @@ break_commands.add_to(app)
 
 @app.command(name="report")
 def write_report(
-    date_: str = typer.Option("", "--date", help="of all stores, for this business day"),
+    date_: str = typer.Option("", "--date", help="of this business day"),
     first: str = typer.Option("", "--from", help="of a period: its first day"),
     last: str = typer.Option("", "--to", help="of a period: its last day"),
-    store: str = typer.Option("", "--store", help="of a period: one store; left out, all"),
+    store: str = typer.Option("", "--store", help="of one store; left out, of all"),
     deliver: bool | None = DELIVER,
     now: str = NOW,
     as_json: bool = JSON,
@@ -113,13 +113,16 @@ def write_report(
     if bool(date_) == bool(first or last):
         raise BackroomError("name a day with --date, or a period with --from and --to")
     with transaction() as connection:
-        if date_:
+        if date_ and not store:
             written = report.write_company(connection, business_date=_date(date_), folder=folder, now=moment(now))
         else:
             written = on_demand.write(
-                connection, store_id=store or None, first=_date(first, "--from"), last=_date(last, "--to"),
+                connection,
+                store_id=store or None,
+                first=_date(date_) if date_ else _date(first, "--from"),
+                last=_date(date_) if date_ else _date(last, "--to"),
                 folder=folder,
-            )  # fmt: skip
+            )
     _deliver(written.html, deliver, now=moment(now))
     _say_where(written.all, as_json=as_json, html=written.html, xlsx=written.xlsx)
 

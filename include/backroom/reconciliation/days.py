@@ -28,7 +28,7 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
 
     Of the last LOOK_BACK_DAYS those whose newest left trips waiting or breaks open, and those about whose trips or on
     whose date something was booked since; of any age those with an open break, or a write-off in the books, about
-    whose trip anything came since.
+    whose trip anything came since, and those of whose breaks a person has decided one.
     """
     first, last = before - timedelta(days=LOOK_BACK_DAYS), before - timedelta(days=1)
     left_over = connection.execute(
@@ -45,6 +45,7 @@ def unsettled_days(connection: Connection, *, store_id: str, before: date) -> li
     return sorted(
         {
             *late_data.days(connection, store_id=store_id, before=before),
+            *news.decided_days(connection, store_id=store_id, first=date.min, last=last),
             *left_over.scalars(),
             *news.days(connection, store_id=store_id, first=first, last=last),
             *news.posted_days(connection, store_id=store_id, first=first, last=last),

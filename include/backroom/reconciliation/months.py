@@ -185,14 +185,15 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
     if stale := news.days(connection, store_id=store_id, first=first, last=last):
         found.append(
             f"changed since they were reconciled: {', '.join(map(str, stale))}"
-            f" (`backroom reconcile day --store {store_id} --date {stale[0]}`, and so on)"
+            f" (the next run of the reconciliation takes that in, or now"
+            f" `backroom reconcile day --store {store_id} --date {stale[0]}`, and so on)"
         )
     if not period.complete:
         found.append("not all of its days' files are in")
     if period.expected:
         found.append(f"{period.expected} trips still wait")
-    if period.breaks_open and not with_breaks:
-        found.append(f"{period.breaks_open} breaks are open (mend or decide them, or close with them)")
+    if (breaks := _open_breaks(connection, store_id, first, last)) and not with_breaks:
+        found.append(f"{breaks} breaks are open (mend or decide them, or close with them)")
     # what Amazon and a processor tell otherwise is told trip by trip, by breaks
     off = [check["what"] for check in period.untied if check["against"] not in {*TOLD_BY_BREAKS, SHELF_PRICES}]
     if off:  # with or without breaks: a month that does not tie has to be mended
@@ -202,6 +203,19 @@ def not_yet(connection: Connection, period: StoreDay, *, now: datetime, with_bre
     if _earlier_open(connection, store_id, first):
         found.append("an earlier month is open")
     return found
+
+
+def _open_breaks(connection: Connection, store_id: str, first: date, last: date) -> int:
+    """As they stand, whatever the newest runs counted."""
+    return int(
+        connection.execute(
+            text(
+                "select count(*) from reconciliation_break"
+                " where store_id = :store_id and business_date between :first and :last and closed_at is null"
+            ),
+            {"store_id": store_id, "first": first, "last": last},
+        ).scalar_one()
+    )
 
 
 def _to_book(connection: Connection, store_id: str, before: date) -> int:

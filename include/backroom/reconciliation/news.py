@@ -1,8 +1,8 @@
 """Days whose figures are no longer those of the books: something was booked about their trips since they were judged.
 
 The ledger is only added to, and every movement of money is booked in it; so a day whose postings are those that its
-newest run froze has had no money moved since. A trip that came after the run is news too. What the catalog or the age
-of a debt does to a report is not: it moves no money.
+newest run froze has had no money moved since. A trip that came after the run is news too, and so is a break that a
+person decided. What the catalog or the age of a debt does to a report is not: it moves no money.
 """
 
 from __future__ import annotations
@@ -54,6 +54,27 @@ _NOT_JUDGED: Final = text("""
 """)
 
 
+# As a run counts them; a decision is no booking, and how its trip stands is said by the run after it.
+_DECIDED_SINCE: Final = text("""
+    select r.business_date from (
+        select distinct on (business_date) business_date, breaks_open from reconciliation_run
+        where store_id = :store_id and business_date between :first and :last
+        order by business_date, revision desc) r
+    left join (
+        select business_date, count(*) as breaks from reconciliation_break
+        where store_id = :store_id and business_date between :first and :last and closed_at is null group by 1) b
+        using (business_date)
+    where r.breaks_open <> coalesce(b.breaks, 0)
+    order by 1
+""")
+
+
+def decided_days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
+    """The store's reconciled days of whose breaks a person has decided one since: their run still counts it as open."""
+    given = {"store_id": store_id, "first": first, "last": last}
+    return list(connection.execute(_DECIDED_SINCE, given).scalars())
+
+
 def posted_days(connection: Connection, *, store_id: str, first: date, last: date) -> list[date]:
     """The store's reconciled days of whose date something was posted since, whatever trip it is about.
 
@@ -70,11 +91,12 @@ def days(connection: Connection, *, store_id: str, first: date, last: date) -> l
     now: dict[date, list[Any]] = defaultdict(list)
     for row in connection.execute(_NOW, given):
         now[row.business_date].append(row)
-    came_after = set(connection.execute(_NOT_JUDGED, given).scalars())
+    otherwise = set(connection.execute(_NOT_JUDGED, given).scalars())
+    otherwise.update(decided_days(connection, store_id=store_id, first=first, last=last))
     return sorted(
         day
         for day, run in runs.items()
-        if day in came_after
+        if day in otherwise
         or {(row["account"], row["detail"], row["debit"], row["credit"]) for row in run.ledger or ()}
         != {
             (
